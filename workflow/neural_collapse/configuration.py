@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterable, Mapping
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from .errors import InputError
 from .provenance import Codebase
 
 SCHEMA = Path(__file__).parents[2] / "config" / "schema.yaml"
+
+# Keys that datasets of every kind have: how the images are split.
+SPLIT_KEYS = ("split_seed", "stratified", "validation_fraction", "test_fraction")
 
 
 def load(paths: Iterable[str | Path]) -> dict:
@@ -61,8 +65,7 @@ def validated(config: Mapping, codebase: Codebase) -> dict:
     for name, loss in config["losses"].items():
         config["losses"][name] = _with_kind(loss, f"losses.{name}", "losses", codebase)
     for name, dataset in config["datasets"].items():
-        common = frozenset(schema["properties"]["datasets"]["additionalProperties"]["properties"])
-        config["datasets"][name] = _with_kind(dataset, f"datasets.{name}", "datasets", codebase, common=common)
+        config["datasets"][name] = _with_kind(dataset, f"datasets.{name}", "datasets", codebase, common=SPLIT_KEYS)
     for name, experiment in config["experiments"].items():
         _check_experiment(experiment, f"experiments.{name}", config, codebase)
     return config
@@ -225,7 +228,13 @@ def _closest(word: str, allowed: Iterable[str]) -> str:
 
 
 def _with_kind(
-    options: Mapping, where: str, module: str, codebase: Codebase, *, common: frozenset = frozenset(), given=frozenset()
+    options: Mapping,
+    where: str,
+    module: str,
+    codebase: Codebase,
+    *,
+    common: tuple[str, ...] = (),
+    given: tuple[str, ...] = (),
 ) -> dict:
     """Options completed with the defaults of the function that their kind names.
 
@@ -248,9 +257,12 @@ def _check_experiment(experiment: dict, where: str, config: Mapping, codebase: C
     _one_of(experiment["dataset"], config["datasets"], f"{where}.dataset")
     for index, loss in enumerate(experiment["losses"]):
         _one_of(loss, config["losses"], f"{where}.losses[{index}]")
+    for index, share in enumerate(experiment["training"]["decay_at"]):
+        if Fraction(str(share)) >= 1:
+            raise InputError(f"{where}.training.decay_at[{index}]: {share!r}; allowed: a share between 0 and 1")
     for index, figure in enumerate(experiment["figures"]):
         _one_of(figure, codebase.functions("figures"), f"{where}.figures[{index}]")
-    given = frozenset({"width", "classes", "channels"})
+    given = ("width", "classes", "channels")
     experiment["network"] = _with_kind(experiment["network"], f"{where}.network", "networks", codebase, given=given)
 
 

@@ -7,7 +7,8 @@ before it; the workflow hands keys to the rules as parameters, so a step runs ag
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -18,6 +19,10 @@ from .provenance import Codebase, digest
 from .schedule import first_decay
 
 RESULTS = Path("results")
+
+# Paths as rules know them; `Run.directory` and `Stem.directory` fill them in.
+RUN = f"{RESULTS}/runs/{{experiment}}/{{loss}}/width{{width}}/epochs{{epochs}}/seed{{seed}}"
+STEM = f"{RESULTS}/stems/{{experiment}}/{{loss}}/width{{width}}/seed{{seed}}/to{{to}}"
 
 
 class Study:
@@ -45,9 +50,24 @@ class Study:
         """Device and threads."""
         return self.config["compute"]
 
-    def experiment(self, name: str) -> Experiment:
-        """Experiment by name."""
-        return self.experiments[name]
+    @property
+    def gpus(self) -> int:
+        """GPUs that a training job asks the scheduler for."""
+        return 0 if self.compute["device"] == "cpu" else 1
+
+    @property
+    def wildcards(self) -> dict[str, str]:
+        """What each wildcard of a path may be, as regular expressions."""
+        return {
+            "dataset": _one_of(self.config["datasets"]),
+            "experiment": _one_of(self.experiments),
+            "loss": _one_of(self.config["losses"]),
+            "figure": _one_of(self.codebase.functions("figures")),
+            "width": r"(?:0|[1-9]\d*)(?:\.\d*[1-9])?",
+            "epochs": r"[1-9]\d*",
+            "seed": r"0|[1-9]\d*",
+            "to": r"[1-9]\d*",
+        }
 
     def run(self, experiment: str, loss: str, width: str, epochs: str, seed: str) -> Run:
         """The run that a rule's wildcards name."""
@@ -57,13 +77,18 @@ class Study:
         """The stem that a rule's wildcards name."""
         return Stem(self.experiments[experiment], loss, _number(width), int(seed), int(to))
 
-    def dataset_options(self, dataset: str) -> dict:
-        """Resolved options of a dataset: its kind and everything that its preparation uses."""
-        return self.config["datasets"][dataset]
+    def dataset_source(self, dataset: str) -> dict:
+        """Kind of a dataset and the options of that kind."""
+        options = self.config["datasets"][dataset]
+        return {key: value for key, value in options.items() if key not in configuration.SPLIT_KEYS}
+
+    def dataset_split(self, dataset: str) -> dict:
+        """How a dataset is split (see `preparation.prepare`)."""
+        return {key: self.config["datasets"][dataset][key] for key in configuration.SPLIT_KEYS}
 
     def dataset_key(self, dataset: str) -> str:
         """Key of `prepare_dataset`."""
-        options = self.dataset_options(dataset)
+        options = self.config["datasets"][dataset]
         code = self.codebase.fingerprint("prepare_dataset.py", f"datasets.{options['kind']}")
         return digest([options, code])
 
@@ -107,10 +132,9 @@ class Experiment:
         grid = product(*(self.config[axis] for axis in ("losses", "widths", "epochs", "seeds")))
         return [Run(self, *point) for point in grid]
 
-    @property
-    def tables(self) -> Path:
-        """Folder of the experiment's tables."""
-        return RESULTS / "tables" / self.name
+    def outputs(self, name: str) -> list[Path]:
+        """The file `name` of every run."""
+        return [run.directory / name for run in self.runs]
 
     @property
     def figures(self) -> list[Path]:
@@ -151,8 +175,8 @@ class Stem:
     @property
     def directory(self) -> Path:
         """Where the stem's state and snapshots are, until the runs that need them are done."""
-        place = RESULTS / "stems" / self.experiment.name / self.loss / f"width{self.width:g}"
-        return place / f"seed{self.seed}" / f"to{self.to}"
+        fields = {"loss": self.loss, "width": f"{self.width:g}", "seed": self.seed, "to": self.to}
+        return Path(STEM.format(experiment=self.experiment.name, **fields))
 
     @property
     def state(self) -> Path:
@@ -170,6 +194,11 @@ class Stem:
         return _last_stem(self.experiment, self.loss, self.width, self.seed, before=self.to)
 
     @property
+    def inputs(self) -> dict[str, Path]:
+        """Input files of `train_stem`."""
+        return _training_inputs(self.experiment, self.parent)
+
+    @property
     def _runs(self) -> list[Run]:
         config = self.experiment.config
         return [
@@ -182,6 +211,17 @@ class Stem:
     def snapshot_epochs(self) -> list[int]:
         """Epochs up to `to` at which some run through this stem wants a snapshot."""
         return sorted({epoch for run in self._runs for epoch in run.snapshot_epochs if epoch <= self.to})
+
+    @property
+    def key(self) -> str:
+        """Key of `train_stem`."""
+        longest = max(self._runs, key=lambda run: run.epochs)
+        return digest([longest.train_key, self.to, self.snapshot_epochs])
+
+    @property
+    def scratch(self) -> Path:
+        """What survives an interrupted training."""
+        return RESULTS / "checkpoints" / self.key
 
     @property
     def settings(self) -> dict:
@@ -202,8 +242,13 @@ class Run:
     @property
     def directory(self) -> Path:
         """Where everything of the run is."""
-        place = RESULTS / "runs" / self.experiment.name / self.loss / f"width{self.width:g}"
-        return place / f"epochs{self.epochs}" / f"seed{self.seed}"
+        fields = {"loss": self.loss, "width": f"{self.width:g}", "epochs": self.epochs, "seed": self.seed}
+        return Path(RUN.format(experiment=self.experiment.name, **fields))
+
+    @property
+    def inputs(self) -> dict[str, Path]:
+        """Input files of `train`."""
+        return _training_inputs(self.experiment, self.stem)
 
     @property
     def stem(self) -> Stem | None:
@@ -236,6 +281,18 @@ class Run:
         return sorted({round(self.epochs * part / snapshots) for part in range(snapshots + 1)})
 
     @property
+    def identity(self) -> dict:
+        """What the run is called in the tables, together with its epochs and seed."""
+        experiment = self.experiment
+        return {
+            "experiment": experiment.name,
+            "dataset": experiment.dataset,
+            "network": experiment.config["network"]["kind"],
+            "loss": self.loss,
+            "width": self.width,
+        }
+
+    @property
     def settings(self) -> dict:
         """Everything that determines the trained weights, but for the data and the code."""
         config = self.experiment.config
@@ -249,12 +306,17 @@ class Run:
 
     @property
     def train_key(self) -> str:
-        """Key of `train`."""
+        """Key of `train`: of the science alone, because how the files are written is no reason to train again."""
         study, settings = self.experiment.study, self.settings
         code = study.codebase.fingerprint(
-            "train.py", f"losses.{settings['loss']['kind']}", f"networks.{settings['network']['kind']}"
+            "training.train", f"losses.{settings['loss']['kind']}", f"networks.{settings['network']['kind']}"
         )
         return digest([settings, code, study.dataset_key(self.experiment.dataset), self.snapshot_epochs])
+
+    @property
+    def scratch(self) -> Path:
+        """What survives an interrupted training; named after the key, so that nothing else can be taken for it."""
+        return RESULTS / "checkpoints" / self.train_key
 
     @property
     def features_key(self) -> str:
@@ -273,9 +335,17 @@ def dataset_directory(dataset: str) -> Path:
     return RESULTS / "datasets" / dataset
 
 
+def _training_inputs(experiment: Experiment, stem: Stem | None) -> dict[str, Path]:
+    return {"manifest": experiment.manifest} | ({} if stem is None else {"stem": stem.state})
+
+
 def _last_stem(experiment: Experiment, loss: str, width: float, seed: int, *, before: int) -> Stem | None:
     ends = [end for end in experiment.stem_ends if end < before]
     return Stem(experiment, loss, width, seed, ends[-1]) if ends else None
+
+
+def _one_of(names: Iterable[str]) -> str:
+    return "|".join(re.escape(name) for name in names)
 
 
 def _number(text: str) -> float:

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -232,7 +231,7 @@ def train(
     start: TrainingState | None = None,
     until: int | None = None,
     on_epoch: Callable[[int, networks.Network], None] = lambda epoch, network: None,
-    report: Callable[[str], None] = print,
+    report: Callable[[Mapping[str, float]], None] = lambda row: None,
 ) -> TrainingState:
     """Train from `start`, or from the beginning, to `until` epochs, or to the end.
 
@@ -242,7 +241,7 @@ def train(
         settings: the resolved settings of a run (see `study.Run.settings`).
         on_epoch: called with the number of completed epochs and the network, at the beginning of a fresh training
             with 0 and after each epoch.
-        report: called with a line of progress an epoch.
+        report: called with the new row of the history after each epoch.
 
     Returns:
         The state after `until` epochs. A row of its history has epoch (completed), learning_rate, train_loss and
@@ -265,7 +264,6 @@ def train(
     optimizer = _sgd(network, settings, start.momentum)
     best_weights, best_epoch, best_val_accuracy = start.best_weights, start.best_epoch, start.best_val_accuracy
     history = list(start.history)
-    started = time.perf_counter()
 
     for epoch in range(start.epoch, until):
         epoch_started = time.perf_counter()
@@ -291,7 +289,7 @@ def train(
             }
         )
         on_epoch(epoch + 1, network)
-        report(_progress(history[-1], settings["epochs"], until, start.epoch, started))
+        report(history[-1])
 
     return TrainingState(
         epoch=max(until, start.epoch),
@@ -383,17 +381,5 @@ def _sgd(network: networks.Network, settings: Mapping, momentum: Mapping[str, Te
 
 
 def _momentum(network: networks.Network, optimizer: torch.optim.SGD) -> dict[str, Tensor]:
-    buffers = {
-        name: optimizer.state[parameter].get("momentum_buffer") for name, parameter in network.named_parameters()
-    }
-    return {name: buffer for name, buffer in buffers.items() if buffer is not None}
-
-
-def _progress(row: Mapping, epochs: int, until: int, begun: int, started: float) -> str:
-    done = row["epoch"]
-    left = (time.perf_counter() - started) / (done - begun) * (until - done)
-    return (
-        f"epoch {done:>{len(str(epochs))}}/{epochs}  lr {row['learning_rate']:g}  loss {row['train_loss']:.5g}  "
-        f"train {row['train_accuracy']:.2%}  val {row['val_accuracy']:.2%}  "
-        f"{row['images_per_second']:,.0f} images/s  ETA {timedelta(seconds=round(left))}"
-    )
+    states = {name: optimizer.state[parameter] for name, parameter in network.named_parameters()}
+    return {name: state["momentum_buffer"] for name, state in states.items() if "momentum_buffer" in state}
