@@ -17,7 +17,7 @@ min_version("9.13")
 # The library that lies beside this workflow, here and in every job, whatever else is installed.
 LIBRARY = str(Path(workflow.current_basedir) / "workflow")
 sys.path.insert(0, LIBRARY)
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [LIBRARY, os.environ.get("PYTHONPATH")]))
+os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [LIBRARY, os.getenv("PYTHONPATH")])))
 
 from neural_collapse import configuration
 from neural_collapse.errors import InputError

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import LogLocator, NullLocator, PercentFormatter
 
 from . import plotstyle
 
@@ -27,6 +27,10 @@ def nc_evolution(runs: pd.DataFrame, trajectories: pd.DataFrame) -> Figure:
     figure, axes = _evolution(trajectories, panels)
     for axis in axes:
         axis.set_yscale("log")
+        low, high = axis.get_ylim()
+        axis.yaxis.set_major_locator(LogLocator(subs=(1,) if high > 200 * low else (1, 2, 5)))
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_locator(NullLocator())
     return figure
 
 
@@ -104,7 +108,7 @@ def _evolution(trajectories: pd.DataFrame, panels: dict[str, str]) -> tuple[Figu
             axis.set_title(title)
             axis.set_xlabel("epoch")
         handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), handlelength=4)
         figure.suptitle(
             f"{_setting(largest)}, width {width:g}, {_count(epochs, 'epoch')}, "
             f"{_count(largest['seed'].nunique(), 'seed')} (line: mean, band: range)",
