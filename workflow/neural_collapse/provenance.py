@@ -16,8 +16,8 @@ from pathlib import Path
 
 LIBRARY = Path(__file__).parent
 PACKAGE = LIBRARY.name
-# How a job logs, fails and writes does not change what it computes.
-NEUTRAL = {"jobs", "files", "errors"}
+# How a job logs, fails and writes, and on which card it runs, does not change what it computes.
+NEUTRAL = {"jobs", "files", "errors", "devices"}
 
 
 def digest(value: object) -> str:

@@ -5,24 +5,30 @@ from __future__ import annotations
 import platform
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from filelock import FileLock, Timeout
 
 from . import __version__, tables, training, weights
+from .checkpoints import Checkpoints
 from .errors import InputError
 from .files import write_json
 from .preparation import PreparedDataset
+from .provenance import digest
 
 
-def train_segment(
+@contextmanager
+def trained_segment(
     settings: Mapping,
     dataset: PreparedDataset,
     *,
+    key: str,
     stem: Path | None,
     until: int,
     snapshot_epochs: Iterable[int],
@@ -30,41 +36,102 @@ def train_segment(
     scratch: Path,
     device: str,
     threads: int,
+    checkpoint_minutes: float,
     report: Callable[[int], Callable[[Mapping[str, float]], None]],
-) -> training.TrainingState:
-    """Train from a stem's state, or from the beginning, to `until` epochs; leave snapshots in the folder `snapshots`.
+) -> Iterator[training.TrainingState]:
+    """Train from a stem's state, or from the beginning, to `until` epochs, and hand the state to the `with` block.
+
+    The state of an unfinished training is kept in `scratch` every `checkpoint_minutes` and when the job is told to stop
+    (KeyboardInterrupt): that of the last completed epoch, which is in memory and needs no more time than writing takes.
+    A training that finds such a state goes on from it and ends with the same bits. At the end of the `with` block, when
+    the results are written, the snapshots move to the folder `snapshots` and everything in scratch goes.
 
     Args:
+        key: names settings and code (see `study.Run.train_key`); a checkpoint of another key or other data is not used.
         stem: the state to start from, if any.
         snapshot_epochs: completed epochs at which the weights are kept.
-        scratch: folder for what must survive an interruption, and is removed at the end.
+        scratch: folder for what must survive an interruption, inside a folder that is this training's alone.
+        checkpoint_minutes: least time between two checkpoints.
         report: called with the epoch at which training starts; answers what to call with each row of the history.
+
+    Raises:
+        InputError: where another process is at this training, or the loss is not finite.
     """
-    start = None if stem is None else training.TrainingState.load(stem)
     wanted = set(snapshot_epochs)
     taken = scratch / "snapshots"
     taken.mkdir(parents=True, exist_ok=True)
+    resolved = training.resolve_device(device)
+    checkpoints = Checkpoints(scratch, digest([key, dataset.manifest["sha256"]]), checkpoint_minutes)
+    with _alone(scratch):
+        for other in sorted(set(scratch.parent.iterdir()) - {scratch}):
+            print(f"warning: {other}: checkpoints of other settings or code; left aside until this training is done")
+        start = _start(checkpoints, stem, taken, wanted)
+        last = start
+        print(f"training on {_device_name(resolved, threads)} from epoch {0 if start is None else start.epoch}")
 
-    def keep_snapshot(epoch: int, network: torch.nn.Module) -> None:
-        if epoch in wanted:
-            weights.save(_snapshot(taken, epoch), network.state_dict(), {"epoch": str(epoch)})
+        def keep(state: training.TrainingState) -> None:
+            nonlocal last
+            if state.epoch in wanted:
+                weights.save(_snapshot(taken, state.epoch), state.weights, {"epoch": str(state.epoch)})
+            last = state
+            if state.epoch < until:
+                checkpoints.offer(state)
 
-    with training.reproducible(threads):
-        state = training.train(
-            settings,
-            dataset,
-            device=training.resolve_device(device),
-            start=start,
-            until=until,
-            on_epoch=keep_snapshot,
-            report=report(0 if start is None else start.epoch),
-        )
-    if snapshots.exists():
-        shutil.rmtree(snapshots)
-    snapshots.parent.mkdir(parents=True, exist_ok=True)
-    taken.rename(snapshots)
-    shutil.rmtree(scratch)
-    return state
+        try:
+            with training.reproducible(threads):
+                state = training.train(
+                    settings,
+                    dataset,
+                    device=resolved,
+                    start=start,
+                    until=until,
+                    on_epoch=keep,
+                    report=report(0 if start is None else start.epoch),
+                )
+            yield state
+        except KeyboardInterrupt:
+            if last is not None:
+                checkpoints.write(last)
+                print(f"kept the state after epoch {last.epoch} in {scratch}", flush=True)
+            raise
+        if snapshots.exists():
+            shutil.rmtree(snapshots)
+        snapshots.parent.mkdir(parents=True, exist_ok=True)
+        taken.rename(snapshots)
+        shutil.rmtree(scratch.parent)
+
+
+@contextmanager
+def _alone(scratch: Path) -> Iterator[None]:
+    """Hold the folder for this process; where the file system has no locks, do without."""
+    lock = FileLock(scratch / "lock", fallback_to_soft=False)
+    with suppress(NotImplementedError):
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise InputError(f"{scratch}: another process is at this training; wait for it or end it") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _start(checkpoints: Checkpoints, stem: Path | None, taken: Path, wanted: set[int]) -> training.TrainingState | None:
+    """The newest checkpoint whose snapshots are all there, or else the stem's state, or None for the beginning."""
+    first = None if stem is None else training.TrainingState.load(stem)
+
+    def check(state: training.TrainingState) -> None:
+        own = (epoch for epoch in wanted if epoch <= state.epoch and (first is None or epoch > first.epoch))
+        for epoch in sorted(own):
+            if not _snapshot(taken, epoch).exists():
+                raise InputError(f"{_snapshot(taken, epoch)}: missing; it belongs to the checkpoint of a later epoch")
+
+    state = checkpoints.newest(check)
+    if state is not None:
+        return state
+    shutil.rmtree(taken)
+    taken.mkdir()
+    return first
 
 
 def write_run(
@@ -72,6 +139,7 @@ def write_run(
     settings: Mapping,
     dataset: PreparedDataset,
     *,
+    key: str,
     identity: Mapping,
     device: str,
     threads: int,
@@ -83,16 +151,17 @@ def write_run(
     """Write a finished run: its history, its best and its last weights and, last of all, the record run.json.
 
     Args:
+        key: the key of the training, by which one tells whether the run is up to date.
         identity: what the run is called: experiment, dataset, network, loss, width.
     """
     tables.write(history, pd.DataFrame(state.history))
     weights.save(best, state.best_weights, {"epoch": str(state.best_epoch)})
     weights.save(final, state.weights, {"epoch": str(state.epoch)})
-    resolved = training.resolve_device(device)
     write_json(
         record,
         {
             **identity,
+            "key": key,
             "epochs": settings["epochs"],
             "seed": settings["seed"],
             "settings": settings,
@@ -100,7 +169,7 @@ def write_run(
             "best_val_accuracy": state.best_val_accuracy,
             "train_seconds": round(sum(row["seconds"] for row in state.history), 3),
             "data_sha256": dataset.manifest["sha256"],
-            "device": torch.cuda.get_device_name(resolved) if resolved.type == "cuda" else f"CPU, {threads} threads",
+            "device": _device_name(training.resolve_device(device), threads),
             "versions": {
                 "neural_collapse": __version__,
                 "python": platform.python_version(),
@@ -129,6 +198,10 @@ def snapshot_files(epochs: Iterable[int], folders: Iterable[str | Path], final: 
             )
         files[str(epoch)] = found[0]
     return {**files, str(epochs[-1]): final, tables.BEST: best}
+
+
+def _device_name(device: torch.device, threads: int) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {threads} threads"
 
 
 def _snapshot(folder: Path, epoch: int) -> Path:

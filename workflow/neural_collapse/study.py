@@ -47,8 +47,15 @@ class Study:
 
     @property
     def compute(self) -> dict:
-        """Device and threads."""
+        """Device, threads, and how often a training saves its state."""
         return self.config["compute"]
+
+    def job_compute(self, threads: int) -> dict:
+        """Where and how a job computes, on the threads that it was given.
+
+        Snakemake counts a parameter that depends on `threads` as derived, and runs nothing again when it changes.
+        """
+        return {**self.compute, "threads": threads}
 
     @property
     def gpus(self) -> int:
@@ -221,7 +228,7 @@ class Stem:
     @property
     def scratch(self) -> Path:
         """What survives an interrupted training."""
-        return RESULTS / "checkpoints" / self.key
+        return _scratch(self.directory, self.key)
 
     @property
     def settings(self) -> dict:
@@ -316,7 +323,7 @@ class Run:
     @property
     def scratch(self) -> Path:
         """What survives an interrupted training; named after the key, so that nothing else can be taken for it."""
-        return RESULTS / "checkpoints" / self.train_key
+        return _scratch(self.directory, self.train_key)
 
     @property
     def features_key(self) -> str:
@@ -333,6 +340,11 @@ class Run:
 def dataset_directory(dataset: str) -> Path:
     """Folder of a prepared dataset."""
     return RESULTS / "datasets" / dataset
+
+
+def _scratch(directory: Path, key: str) -> Path:
+    # A folder for each training, because two experiments may hold trainings of the same key.
+    return RESULTS / "checkpoints" / ".".join(directory.relative_to(RESULTS).parts) / key
 
 
 def _training_inputs(experiment: Experiment, stem: Stem | None) -> dict[str, Path]:

@@ -196,9 +196,11 @@ class TrainingState:
     best_val_accuracy: float = -1.0
     history: list[dict[str, float]] = field(default_factory=list)
 
-    def save(self, path: str | Path) -> None:
-        """Write to one safetensors file."""
-        groups = {"weights": self.weights, "momentum": self.momentum, "best": self.best_weights}
+    def save(self, path: str | Path, *, key: str = "") -> None:
+        """Write to one safetensors file that names `key`, what the state is of."""
+        groups = {"weights": self.weights, "momentum": self.momentum}
+        if self.best_epoch != self.epoch:
+            groups["best"] = self.best_weights
         tensors = {f"{group}/{name}": tensor for group, part in groups.items() for name, tensor in part.items()}
         scalars = {
             "epoch": self.epoch,
@@ -206,18 +208,25 @@ class TrainingState:
             "best_val_accuracy": self.best_val_accuracy,
             "history": self.history,
         }
-        weights.save(path, tensors, {"state": json.dumps(scalars)})
+        weights.save(path, tensors, {"state": json.dumps(scalars), "key": key})
 
     @classmethod
-    def load(cls, path: str | Path) -> TrainingState:
-        """Read a file that `save` wrote, onto the CPU."""
+    def load(cls, path: str | Path, *, key: str = "") -> TrainingState:
+        """Read a file that `save` wrote, onto the CPU.
+
+        Raises:
+            InputError: where the file is not whole, is no training state or is of another key.
+        """
         tensors, metadata = weights.load(path)
+        if metadata.get("key") != key:
+            raise InputError(f"{path}: of other settings, data or code, or no training state")
         groups: dict[str, dict[str, Tensor]] = {"weights": {}, "momentum": {}, "best": {}}
         for name, tensor in tensors.items():
             group, _, rest = name.partition("/")
             groups[group][rest] = tensor
         scalars = json.loads(metadata["state"])
-        return cls(weights=groups["weights"], momentum=groups["momentum"], best_weights=groups["best"], **scalars)
+        best = groups["weights"] if scalars["best_epoch"] == scalars["epoch"] else groups["best"]
+        return cls(weights=groups["weights"], momentum=groups["momentum"], best_weights=best, **scalars)
 
 
 # The loop
@@ -230,7 +239,7 @@ def train(
     device: torch.device,
     start: TrainingState | None = None,
     until: int | None = None,
-    on_epoch: Callable[[int, networks.Network], None] = lambda epoch, network: None,
+    on_epoch: Callable[[TrainingState], None] = lambda state: None,
     report: Callable[[Mapping[str, float]], None] = lambda row: None,
 ) -> TrainingState:
     """Train from `start`, or from the beginning, to `until` epochs, or to the end.
@@ -239,8 +248,8 @@ def train(
 
     Args:
         settings: the resolved settings of a run (see `study.Run.settings`).
-        on_epoch: called with the number of completed epochs and the network, at the beginning of a fresh training
-            with 0 and after each epoch.
+        on_epoch: called with the state at the beginning of a fresh training and after each epoch. A state is never
+            changed afterwards, so whoever keeps it can save it at any later moment.
         report: called with the new row of the history after each epoch.
 
     Returns:
@@ -257,15 +266,15 @@ def train(
     loss = build_loss(settings)
     network = build_network(settings, dataset)
     if start is None:
-        start = TrainingState(0, network.state_dict())
-        on_epoch(0, network.to(device))
-    network.load_state_dict(start.weights)
+        state = TrainingState(0, _copies(network.state_dict()))
+        on_epoch(state)
+    else:
+        state = start
+        network.load_state_dict(state.weights)
     network.to(device)
-    optimizer = _sgd(network, settings, start.momentum)
-    best_weights, best_epoch, best_val_accuracy = start.best_weights, start.best_epoch, start.best_val_accuracy
-    history = list(start.history)
+    optimizer = _sgd(network, settings, state.momentum)
 
-    for epoch in range(start.epoch, until):
+    for epoch in range(state.epoch, until):
         epoch_started = time.perf_counter()
         rate = learning_rate(epoch, settings["epochs"], settings)
         for group in optimizer.param_groups:
@@ -273,33 +282,30 @@ def train(
         train_loss, train_accuracy = _train_epoch(network, optimizer, loss, training, normalization, settings, epoch)
         seconds = time.perf_counter() - epoch_started
         val_loss, val_accuracy = evaluate(network, loss, validation, normalization)
-        if val_accuracy > best_val_accuracy:
-            best_weights = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-            best_epoch, best_val_accuracy = epoch + 1, val_accuracy
-        history.append(
-            {
-                "epoch": epoch + 1,
-                "learning_rate": rate,
-                "train_loss": train_loss,
-                "train_accuracy": train_accuracy,
-                "val_loss": val_loss,
-                "val_accuracy": val_accuracy,
-                "seconds": round(time.perf_counter() - epoch_started, 4),
-                "images_per_second": round(len(training) / seconds, 1),
-            }
-        )
-        on_epoch(epoch + 1, network)
-        report(history[-1])
+        row = {
+            "epoch": epoch + 1,
+            "learning_rate": rate,
+            "train_loss": train_loss,
+            "train_accuracy": train_accuracy,
+            "val_loss": val_loss,
+            "val_accuracy": val_accuracy,
+            "seconds": round(time.perf_counter() - epoch_started, 4),
+            "images_per_second": round(len(training) / seconds, 1),
+        }
+        copies = _copies(network.state_dict())
+        best = (state.best_weights, state.best_epoch, state.best_val_accuracy)
+        if val_accuracy > state.best_val_accuracy:
+            best = (copies, epoch + 1, val_accuracy)
+        momentum = _copies(_momentum(network, optimizer))
+        state = TrainingState(epoch + 1, copies, momentum, *best, [*state.history, row])
+        on_epoch(state)
+        report(row)
 
-    return TrainingState(
-        epoch=max(until, start.epoch),
-        weights=dict(network.state_dict()),
-        momentum=_momentum(network, optimizer),
-        best_weights=best_weights,
-        best_epoch=best_epoch,
-        best_val_accuracy=best_val_accuracy,
-        history=history,
-    )
+    return state
+
+
+def _copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in tensors.items()}
 
 
 def _train_epoch(

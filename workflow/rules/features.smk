@@ -20,6 +20,6 @@ rule extract_features:
         settings=lambda wc: study.run(**wc).settings,
         snapshot_epochs=lambda wc: study.run(**wc).snapshot_epochs,
         augmented=lambda wc: study.run(**wc).experiment.config["augmented_features"],
-        device=study.compute["device"],
+        compute=lambda wc, threads: study.job_compute(threads),
     script:
         "../scripts/extract_features.py"

@@ -18,7 +18,7 @@ rule train_stem:
         settings=lambda wc: study.stem(**wc).settings,
         snapshot_epochs=lambda wc: study.stem(**wc).snapshot_epochs,
         scratch=lambda wc: study.stem(**wc).scratch,
-        device=study.compute["device"],
+        compute=lambda wc, threads: study.job_compute(threads),
     script:
         "../scripts/train_stem.py"
 
@@ -47,6 +47,6 @@ rule train:
         settings=lambda wc: study.run(**wc).settings,
         snapshot_epochs=lambda wc: study.run(**wc).snapshot_epochs,
         scratch=lambda wc: study.run(**wc).scratch,
-        device=study.compute["device"],
+        compute=lambda wc, threads: study.job_compute(threads),
     script:
         "../scripts/train.py"
