@@ -13,7 +13,7 @@ import yaml
 
 from .conftest import ROOT, SMALL_STUDY, Workflow
 
-FIGURES = ("nc_evolution", "accuracy_evolution", "test_accuracy")
+FIGURES = ("nc_evolution", "accuracy_evolution", "test_accuracy", "accuracy_gap", "seed_variance", "overview")
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def test_the_demo_plans_the_jobs_that_its_grid_needs(tmp_path):
         "extract_features": 32,
         "nc_metrics": 32,
         "collect": 1,
-        "figure": 3,
+        "figure": 7,
         "all": 1,
     }
 
@@ -99,7 +99,7 @@ def test_one_deleted_figure_is_one_job(finished):
 
 def test_the_named_targets(finished, workflow):
     assert workflow.planned("datasets") == {"prepare_dataset": 1, "datasets": 1}
-    assert workflow.planned("figures")["figure"] == 3
+    assert workflow.planned("figures")["figure"] == 7
     one = workflow.planned("results/figures/small/nc_evolution.png")
     assert one["figure"] == 1
     assert one["train"] == 8
