@@ -105,20 +105,26 @@ def test_the_named_targets(finished, workflow):
     assert one["train"] == 8
 
 
-def test_shared_stems_leave_no_trace_in_the_results(finished, workflow):
-    workflow.config["experiments"]["small"] |= {"share_stem": False, "losses": ["FL"], "widths": [0.25]}
+def test_shared_stems_leave_no_trace_in_the_results(workflow, tmp_path_factory):
+    """Budgets of 2 epochs (nothing to share), 7 and 8 (which decay at the same epoch), trained both ways."""
+    workflow.config["experiments"]["small"] |= {"losses": ["FL"], "widths": [0.25], "epochs": [2, 7, 8]}
+    assert workflow.planned()["train_stem"] == 1
     workflow.run()
-    for epochs in (3, 7):
+    workflow.config["experiments"]["small"]["share_stem"] = False
+    alone = Workflow(tmp_path_factory.mktemp("alone"), workflow.config)
+    assert "train_stem" not in alone.planned()
+    alone.run()
+    for epochs in (2, 7, 8):
         run = f"results/runs/small/FL/width0.25/epochs{epochs}/seed1"
         for name in ("best.safetensors", "final.safetensors", "features.npz", "nc_metrics.csv"):
-            assert (workflow.directory / run / name).read_bytes() == (finished.directory / run / name).read_bytes(), (
-                name
-            )
+            first, second = (place.directory / run / name for place in (workflow, alone))
+            assert first.read_bytes() == second.read_bytes(), name
         histories = [
             pd.read_csv(place.directory / run / "history.csv").drop(columns=["seconds", "images_per_second"])
-            for place in (workflow, finished)
+            for place in (workflow, alone)
         ]
         pd.testing.assert_frame_equal(*histories, check_exact=True)
+    assert workflow.planned() == {}  # how the work is shared is no reason to do it again
 
 
 def test_a_mistake_in_the_config_is_one_line_and_status_2_before_any_job(workflow):
