@@ -135,7 +135,7 @@ def dataset_size(experiment: Experiment) -> DatasetSize:
     train, test, height, width, channels = known
     classes = datasets.CLASSES[options["kind"]]
     if options.get("per_class") is not None:
-        train = min(train, options["per_class"] * classes)
+        train, test = (min(images, options["per_class"] * classes) for images in (train, test))
     if options["test_fraction"] is not None:
         test = math.ceil(train * options["test_fraction"])
         train -= test
