@@ -57,8 +57,18 @@ def test_the_library_imports_only_downward():
     """Each module may import those on the floors below its own."""
     floors = [
         {"errors"},
-        {"files", "losses", "networks", "metrics", "schedule", "plotstyle", "provenance"},
-        {"safe_pickle", "image_files", "downloads"},
+        {
+            "files",
+            "losses",
+            "networks",
+            "metrics",
+            "schedule",
+            "plotstyle",
+            "provenance",
+            "safe_pickle",
+            "image_files",
+            "downloads",
+        },
         {"datasets"},
         {"preparation", "weights", "tables", "figures", "configuration", "jobs"},
         {"training", "study"},
