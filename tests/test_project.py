@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 
+import pandas as pd
 import pytest
 import yaml
 from neural_collapse import __version__
@@ -117,3 +118,32 @@ def test_the_schema_documents_every_key_with_a_type():
 
     check(schema, "schema")
     check(schema["$defs"]["experiment"], "experiment")
+
+
+def test_the_readme_prints_what_the_demo_wrote():
+    runs = pd.read_csv(ROOT / "docs" / "studies" / "demo" / "runs.csv")
+    largest = runs[(runs["width"] == runs["width"].max()) & (runs["epochs"] == runs["epochs"].max())]
+    columns = {
+        "training accuracy": "final_accuracy_train",
+        "test accuracy": "accuracy_test",
+        "NC1": "nc1",
+        "NC2": "nc2",
+        "NC3": "nc3",
+        "NC2 centered": "nc2_centered",
+        "NC3 centered": "nc3_centered",
+    }
+    means = largest.groupby("loss", sort=False)[list(columns.values())].mean()
+    rows = [["loss", *columns], ["---"] * (len(columns) + 1)]
+    for loss, row in means.iterrows():
+        rows.append([loss, *(f"{value:.2%}" if "accuracy" in name else f"{value:.4f}" for name, value in row.items())])
+    table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    readme = (ROOT / "README.md").read_text()
+    printed = readme.split("<!-- demo table: begin -->")[1].split("<!-- demo table: end -->")[0].strip()
+    assert printed == table
+
+
+def test_every_link_of_the_readme_leads_somewhere():
+    targets = re.findall(r"\]\((?!http)([^)#]+)", (ROOT / "README.md").read_text())
+    assert targets
+    for target in targets:
+        assert (ROOT / target).exists(), target

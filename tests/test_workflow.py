@@ -163,6 +163,15 @@ def test_results_of_another_clone_are_taken_as_they_are(finished, tmp_path):
     assert clone.planned() == {}
 
 
+def test_two_experiments_may_share_a_dataset_and_have_lists_of_their_own(workflow):
+    small = workflow.config["experiments"]["small"]
+    workflow.config["experiments"]["other"] = {**small, "seeds": [7, 8, 9], "widths": [0.3], "epochs": [1, 2, 5, 6]}
+    planned = workflow.planned()
+    assert planned["prepare_dataset"] == 1
+    assert planned["train"] == 8 + 2 * 3 * 1 * 4
+    assert planned["collect"] == 2
+
+
 def test_the_papers_study_is_576_runs_and_what_they_need(tmp_path):
     """On a machine without GPU and without data."""
     paper = Workflow(tmp_path, configuration.load([ROOT / "config" / "paper.yaml"]))

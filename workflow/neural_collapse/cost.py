@@ -35,7 +35,8 @@ class Cost:
         operations: multiply-adds, counted as two, of training and evaluation.
         device_hours: at the rate measured or given.
         disk_end, disk_end_of_run: bytes that are kept, of all and of a run of the largest width.
-        disk_temporary: bytes that come and go with the runs of one (loss, seed) of the largest width.
+        disk_temporary: bytes that come and go with the runs of one (loss, seed) of the largest width; the peak is
+            disk_end and as many times this as devices work at a time.
         jobs: jobs of the workflow, without the dataset's.
     """
 
@@ -211,7 +212,8 @@ def table(costs: dict[str, Cost]) -> pd.DataFrame:
         "device hours": lambda cost: f"{cost.device_hours:,.1f}",
         "disk at the end, GB": lambda cost: f"{cost.disk_end / 1e9:,.2f}",
         "disk at the end, largest run, GB": lambda cost: f"{cost.disk_end_of_run / 1e9:,.3f}",
-        "disk in between, a (loss, seed) of the largest width, GB": lambda cost: f"{cost.disk_temporary / 1e9:,.2f}",
+        "disk in between, for each device, GB": lambda cost: f"{cost.disk_temporary / 1e9:,.2f}",
+        "disk at its peak, one device, GB": lambda cost: f"{(cost.disk_end + cost.disk_temporary) / 1e9:,.2f}",
         "jobs of the workflow": lambda cost: f"{cost.jobs:,}",
     }
     return pd.DataFrame({name: [show(cost) for show in rows.values()] for name, cost in costs.items()}, index=[*rows])

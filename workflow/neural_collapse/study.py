@@ -24,11 +24,10 @@ RESULTS = Path("results")
 RUN = f"{RESULTS}/runs/{{experiment}}/{{loss}}/width{{width}}/epochs{{epochs}}/seed{{seed}}"
 STEM = f"{RESULTS}/stems/{{experiment}}/{{loss}}/width{{width}}/seed{{seed}}/to{{to}}"
 # The same of the candidates from which a weight decay is chosen, and the choice.
-CANDIDATE = (
-    f"{RESULTS}/tuning/{{experiment}}/{{loss}}/width{{width}}/epochs{{epochs}}/seed{{seed}}/decay{{weight_decay}}"
-)
+_CELL = f"{RESULTS}/tuning/{{experiment}}/{{loss}}/width{{width}}/epochs{{epochs}}"
+CHOICE = f"{_CELL}/weight_decay.json"
+CANDIDATE = f"{_CELL}/seed{{seed}}/decay{{weight_decay}}"
 CANDIDATE_STEM = f"{RESULTS}/stems/{{experiment}}/{{loss}}/width{{width}}/seed{{seed}}/decay{{weight_decay}}/to{{to}}"
-CHOICE = f"{RESULTS}/tuning/{{experiment}}/{{loss}}/width{{width}}/epochs{{epochs}}/weight_decay.json"
 
 
 class Study:
@@ -183,12 +182,12 @@ class Experiment:
     @property
     def adopted(self) -> list[Run]:
         """Runs of the grid that are trained as candidates."""
-        return [run for run in self.runs if self.tuning is not None and run.seed in self.tuning["seeds"]]
+        return [run for run in self.runs if run.is_adopted]
 
     @property
     def trained(self) -> list[Run]:
         """Every run that is trained, of the grid and of the candidates."""
-        return [*(run for run in self.runs if run not in self.adopted), *self.candidates]
+        return [*(run for run in self.runs if not run.is_adopted), *self.candidates]
 
     @property
     def stems(self) -> list[Stem]:
@@ -337,6 +336,11 @@ class Run:
     def awaits_choice(self) -> bool:
         """Whether the run's weight decay is known only once the candidates are trained."""
         return self.experiment.tuning is not None and self.weight_decay is None
+
+    @property
+    def is_adopted(self) -> bool:
+        """Whether the run is trained as a candidate, and taken over once the choice is made."""
+        return self.awaits_choice and self.seed in self.experiment.tuning["seeds"]
 
     @property
     def choice(self) -> Choice:

@@ -10,6 +10,8 @@ rule extract_features:
         f"{RUN}/extract_features.log",
     wildcard_constraints:
         experiment=study.trained_wildcard,
+    # First of all, because it frees the snapshots.
+    priority: 2
     conda:
         "../../envs/environment.yaml"
     threads: study.compute["threads"]

@@ -36,6 +36,8 @@ rule train:
         f"{RUN}/train.log",
     wildcard_constraints:
         experiment=study.trained_wildcard,
+    # Runs before new stems: states and snapshots come and go a few at a time.
+    priority: 1
     conda:
         "../../envs/environment.yaml"
     threads: study.compute["threads"]
