@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 
+import pandas as pd
 import pytest
 import yaml
 from neural_collapse import __version__
@@ -57,11 +58,13 @@ def test_the_library_imports_only_downward():
     """Each module may import those on the floors below its own."""
     floors = [
         {"errors"},
-        {"files", "losses", "networks", "datasets", "metrics", "schedule", "plotstyle", "provenance", "devices"},
+        {"files", "losses", "networks", "metrics", "schedule", "plotstyle", "provenance", "tuning", "devices"},
+        {"safe_pickle", "image_files", "downloads"},
+        {"datasets"},
         {"preparation", "weights", "tables", "figures", "configuration", "jobs"},
         {"training", "study"},
         {"checkpoints"},
-        {"features", "runs"},
+        {"features", "runs", "cost"},
         {"cli"},
     ]
     floor_of = {module: floor for floor, modules in enumerate(floors) for module in modules}
@@ -71,7 +74,7 @@ def test_the_library_imports_only_downward():
         if path.stem == "__init__":
             continue
         used = set(re.findall(r"^\s*from \.(\w+) import", path.read_text(), re.MULTILINE))
-        for names in re.findall(r"^\s*from \. import ([\w, ]+)", path.read_text(), re.MULTILINE):
+        for names in re.findall(r"^\s*from \. import ([\w, ]+\w)", path.read_text(), re.MULTILINE):
             used |= set(names.split(", ")) - {"__version__"}
         for module in used:
             below = floor_of[module] < floor_of[path.stem] or (module == "files" and floor_of[path.stem] == files_floor)
@@ -116,3 +119,32 @@ def test_the_schema_documents_every_key_with_a_type():
 
     check(schema, "schema")
     check(schema["$defs"]["experiment"], "experiment")
+
+
+def test_the_readme_prints_what_the_demo_wrote():
+    runs = pd.read_csv(ROOT / "docs" / "studies" / "demo" / "runs.csv")
+    largest = runs[(runs["width"] == runs["width"].max()) & (runs["epochs"] == runs["epochs"].max())]
+    columns = {
+        "training accuracy": "final_accuracy_train",
+        "test accuracy": "accuracy_test",
+        "NC1": "nc1",
+        "NC2": "nc2",
+        "NC3": "nc3",
+        "NC2 centered": "nc2_centered",
+        "NC3 centered": "nc3_centered",
+    }
+    means = largest.groupby("loss", sort=False)[list(columns.values())].mean()
+    rows = [["loss", *columns], ["---"] * (len(columns) + 1)]
+    for loss, row in means.iterrows():
+        rows.append([loss, *(f"{value:.2%}" if "accuracy" in name else f"{value:.4f}" for name, value in row.items())])
+    table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    readme = (ROOT / "README.md").read_text()
+    printed = readme.split("<!-- demo table: begin -->")[1].split("<!-- demo table: end -->")[0].strip()
+    assert printed == table
+
+
+def test_every_link_of_the_readme_leads_somewhere():
+    targets = re.findall(r"\]\((?!http)([^)#]+)", (ROOT / "README.md").read_text())
+    assert targets
+    for target in targets:
+        assert (ROOT / target).exists(), target

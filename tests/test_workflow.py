@@ -10,10 +10,13 @@ import sys
 import pandas as pd
 import pytest
 import yaml
+from neural_collapse import configuration
+from neural_collapse.study import Study
 
+from . import tiny_datasets
 from .conftest import ROOT, SMALL_STUDY, Workflow
 
-FIGURES = ("nc_evolution", "accuracy_evolution", "test_accuracy")
+FIGURES = ("nc_evolution", "accuracy_evolution", "test_accuracy", "accuracy_gap", "seed_variance", "overview")
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +36,7 @@ def test_the_demo_plans_the_jobs_that_its_grid_needs(tmp_path):
         "extract_features": 32,
         "nc_metrics": 32,
         "collect": 1,
-        "figure": 3,
+        "figure": 7,
         "all": 1,
     }
 
@@ -99,26 +102,32 @@ def test_one_deleted_figure_is_one_job(finished):
 
 def test_the_named_targets(finished, workflow):
     assert workflow.planned("datasets") == {"prepare_dataset": 1, "datasets": 1}
-    assert workflow.planned("figures")["figure"] == 3
+    assert workflow.planned("figures")["figure"] == 7
     one = workflow.planned("results/figures/small/nc_evolution.png")
     assert one["figure"] == 1
     assert one["train"] == 8
 
 
-def test_shared_stems_leave_no_trace_in_the_results(finished, workflow):
-    workflow.config["experiments"]["small"] |= {"share_stem": False, "losses": ["FL"], "widths": [0.25]}
+def test_shared_stems_leave_no_trace_in_the_results(workflow, tmp_path_factory):
+    """Budgets of 2 epochs (nothing to share), 7 and 8 (which decay at the same epoch), trained both ways."""
+    workflow.config["experiments"]["small"] |= {"losses": ["FL"], "widths": [0.25], "epochs": [2, 7, 8]}
+    assert workflow.planned()["train_stem"] == 1
     workflow.run()
-    for epochs in (3, 7):
+    workflow.config["experiments"]["small"]["share_stem"] = False
+    alone = Workflow(tmp_path_factory.mktemp("alone"), workflow.config)
+    assert "train_stem" not in alone.planned()
+    alone.run()
+    for epochs in (2, 7, 8):
         run = f"results/runs/small/FL/width0.25/epochs{epochs}/seed1"
         for name in ("best.safetensors", "final.safetensors", "features.npz", "nc_metrics.csv"):
-            assert (workflow.directory / run / name).read_bytes() == (finished.directory / run / name).read_bytes(), (
-                name
-            )
+            first, second = (place.directory / run / name for place in (workflow, alone))
+            assert first.read_bytes() == second.read_bytes(), name
         histories = [
             pd.read_csv(place.directory / run / "history.csv").drop(columns=["seconds", "images_per_second"])
-            for place in (workflow, finished)
+            for place in (workflow, alone)
         ]
         pd.testing.assert_frame_equal(*histories, check_exact=True)
+    assert workflow.planned() == {}  # how the work is shared is no reason to do it again
 
 
 def test_a_mistake_in_the_config_is_one_line_and_status_2_before_any_job(workflow):
@@ -152,3 +161,81 @@ def test_results_of_another_clone_are_taken_as_they_are(finished, tmp_path):
     clone = Workflow(tmp_path, finished.config)
     shutil.copytree(finished.directory / "results", tmp_path / "results")
     assert clone.planned() == {}
+
+
+def test_two_experiments_may_share_a_dataset_and_have_lists_of_their_own(workflow):
+    small = workflow.config["experiments"]["small"]
+    workflow.config["experiments"]["other"] = {**small, "seeds": [7, 8, 9], "widths": [0.3], "epochs": [1, 2, 5, 6]}
+    planned = workflow.planned()
+    assert planned["prepare_dataset"] == 1
+    assert planned["train"] == 8 + 2 * 3 * 1 * 4
+    assert planned["collect"] == 2
+
+
+def test_the_papers_study_is_576_runs_and_what_they_need(tmp_path):
+    """On a machine without GPU and without data."""
+    paper = Workflow(tmp_path, configuration.load([ROOT / "config" / "paper.yaml"]))
+    planned = paper.planned()
+    assert planned == {
+        "prepare_dataset": 3,
+        "train_stem": 2 * 4 * 4 * 3 * 3,  # CIFAR10 and miniImageNet: losses x widths x seeds x stems
+        "train_candidate_stem": 4 * 4 * 3 * 4,  # CIFAR100: losses x widths x stems x candidates, one seed
+        "train": 2 * 192 + 4 * 4 * 4 * 2,  # CIFAR100's other two seeds train with what was chosen
+        "train_candidate": 4 * 4 * 4 * 4,
+        "choose_weight_decay": 4 * 4 * 4,
+        "adopt_candidate": 4 * 4 * 4,
+        "extract_features": 2 * 192 + 4 * 4 * 4 * 2,
+        "extract_candidate_features": 4 * 4 * 4 * 4,
+        "nc_metrics": 576,
+        "collect": 3,
+        "figure": 3 * 7,
+        "all": 1,
+    }
+    assert planned["train"] + planned["adopt_candidate"] == 576
+    experiments = Study(paper.config).experiments.values()
+    assert sum(sum(experiment.jobs.values()) for experiment in experiments) + 3 + 1 == sum(planned.values())
+
+
+def test_a_miniature_of_the_papers_study_runs_to_all_its_figures(tmp_path):
+    """The shipped file, its lists and images cut, on files in the real formats: three experiments and the tuning."""
+    tiny_datasets.write_cifar10(tmp_path / "cifar10")
+    tiny_datasets.write_cifar100(tmp_path / "cifar100")
+    tiny_datasets.write_mini_imagenet_pickles(tmp_path / "mini")
+    overlay = {
+        "datasets": {
+            "cifar10": {"root": "cifar10", "per_class": 4, "validation_fraction": 0.25},
+            "cifar100": {"root": "cifar100", "per_class": 2, "validation_fraction": 0.5},
+            "miniimagenet": {"root": "mini", "per_class": 2, "validation_fraction": 0.5},
+        },
+        "defaults": {
+            "losses": ["CE"],
+            "widths": [0.25],
+            "epochs": [3, 5],
+            "seeds": [1],
+            "snapshots": 1,
+            "training": {"batch_size": 50},
+        },
+        "experiments": {
+            "cifar10": {"losses": ["CE", "MSE"]},
+            "cifar100": {
+                "epochs": [3],
+                "seeds": [1, 2],
+                "training": {"weight_decay": {"candidates": [0.0005, 0.5]}},
+            },
+        },
+    }
+    (tmp_path / "overlay.yaml").write_text(yaml.safe_dump(overlay))
+    miniature = Workflow(tmp_path, configuration.load([ROOT / "config" / "paper.yaml", tmp_path / "overlay.yaml"]))
+    miniature.run()
+    results = tmp_path / "results"
+    for experiment in ("cifar10", "cifar100", "miniimagenet"):
+        figures = {path.name for path in (results / "figures" / experiment).iterdir()}
+        assert {f"{name}.{suffix}" for name in FIGURES for suffix in ("pdf", "png")} <= figures
+    choice = json.loads((results / "tuning/cifar100/CE/width0.25/epochs3/weight_decay.json").read_text())
+    assert [score["weight_decay"] for score in choice["scores"]] == [0.0005, 0.5]
+    runs = pd.read_csv(results / "tables/cifar100/runs.csv")
+    assert runs["weight_decay"].tolist() == [choice["weight_decay"]] * 2
+    adopted = results / "runs/cifar100/CE/width0.25/epochs3/seed1/final.safetensors"
+    chosen = f"tuning/cifar100/CE/width0.25/epochs3/seed1/decay{choice['weight_decay']:g}/final.safetensors"
+    assert adopted.samefile(results / chosen)
+    assert miniature.planned() == {}

@@ -47,7 +47,8 @@ def trained_segment(
     the results are written, the snapshots move to the folder `snapshots` and everything in scratch goes.
 
     Args:
-        key: names settings and code (see `study.Run.train_key`); a checkpoint of another key or other data is not used.
+        key: names the training's code (see `study.Run.train_key`); a checkpoint of another key, other settings or other
+            data is not used.
         stem: the state to start from, if any.
         snapshot_epochs: completed epochs at which the weights are kept.
         scratch: folder for what must survive an interruption, inside a folder that is this training's alone.
@@ -61,7 +62,9 @@ def trained_segment(
     taken = scratch / "snapshots"
     taken.mkdir(parents=True, exist_ok=True)
     resolved = training.resolve_device(device)
-    checkpoints = Checkpoints(scratch, digest([key, dataset.manifest["sha256"]]), checkpoint_minutes)
+    # The key leaves open what is known only when the job runs: a chosen weight decay, and the data themselves.
+    state_key = digest([key, settings, dataset.manifest["sha256"]])
+    checkpoints = Checkpoints(scratch, state_key, checkpoint_minutes)
     with _alone(scratch):
         for other in sorted(set(scratch.parent.iterdir()) - {scratch}):
             print(f"warning: {other}: checkpoints of other settings or code; left aside until this training is done")

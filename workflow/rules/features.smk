@@ -8,13 +8,17 @@ rule extract_features:
         features=f"{RUN}/features.npz",
     log:
         f"{RUN}/extract_features.log",
+    wildcard_constraints:
+        experiment=study.trained_wildcard,
+    # First of all, because it frees the snapshots.
+    priority: 2
     conda:
         "../../envs/environment.yaml"
     threads: study.compute["threads"]
     resources:
         gpu=study.gpus,
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=lambda wc, attempt: 8000 * attempt,
+        runtime=lambda wc, attempt: study.run(**wc).feature_minutes(attempt),
     params:
         key=lambda wc: study.run(**wc).features_key,
         settings=lambda wc: study.run(**wc).settings,

@@ -11,8 +11,8 @@ rule train_stem:
     threads: study.compute["threads"]
     resources:
         gpu=study.gpus,
-        mem_mb=4000,
-        runtime=720,
+        mem_mb=lambda wc, attempt: 8000 * attempt,
+        runtime=lambda wc, attempt: study.stem(**wc).minutes(attempt),
     params:
         key=lambda wc: study.stem(**wc).key,
         settings=lambda wc: study.stem(**wc).settings,
@@ -34,13 +34,17 @@ rule train:
         snapshots=temp(directory(f"{RUN}/snapshots")),
     log:
         f"{RUN}/train.log",
+    wildcard_constraints:
+        experiment=study.trained_wildcard,
+    # Runs before new stems: states and snapshots come and go a few at a time.
+    priority: 1
     conda:
         "../../envs/environment.yaml"
     threads: study.compute["threads"]
     resources:
         gpu=study.gpus,
-        mem_mb=4000,
-        runtime=1440,
+        mem_mb=lambda wc, attempt: 8000 * attempt,
+        runtime=lambda wc, attempt: study.run(**wc).minutes(attempt),
     params:
         key=lambda wc: study.run(**wc).train_key,
         identity=lambda wc: study.run(**wc).identity,

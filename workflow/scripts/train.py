@@ -9,20 +9,24 @@ from neural_collapse.jobs import Progress, job
 if TYPE_CHECKING:
     from snakemake.script import snakemake
 
-params, output = snakemake.params, snakemake.output
+params, output, source = snakemake.params, snakemake.output, snakemake.input
 compute = params.compute
 
 with job(snakemake.log[0]), lease(compute["device"]):
     from neural_collapse import runs
+    from neural_collapse.files import read_json
     from neural_collapse.preparation import PreparedDataset
 
-    dataset = PreparedDataset.open(snakemake.input.manifest)
-    epochs = params.settings["epochs"]
+    dataset = PreparedDataset.open(source.manifest)
+    settings = dict(params.settings)
+    if "choice" in source.keys():  # noqa: SIM118
+        settings["weight_decay"] = read_json(source.choice)["weight_decay"]
+    epochs = settings["epochs"]
     with runs.trained_segment(
-        params.settings,
+        settings,
         dataset,
         key=params.key,
-        stem=Path(snakemake.input.stem) if "stem" in snakemake.input.keys() else None,  # noqa: SIM118
+        stem=Path(source.stem) if "stem" in source.keys() else None,  # noqa: SIM118
         until=epochs,
         snapshot_epochs=params.snapshot_epochs,
         snapshots=Path(output.snapshots),
@@ -32,7 +36,7 @@ with job(snakemake.log[0]), lease(compute["device"]):
     ) as state:
         runs.write_run(
             state,
-            params.settings,
+            settings,
             dataset,
             key=params.key,
             identity=params.identity,
