@@ -229,8 +229,11 @@ def focal_convexity_threshold(gamma: float) -> float:
     def excess(log_p: float) -> float:
         return -(2 * gamma + 1) * math.expm1(log_p) + gamma * log_p * (1 - (1 + gamma) * math.exp(log_p))
 
-    # At log p = -(2 gamma + 1)/gamma the left side is (2 gamma + 1) gamma p > 0.
+    # At log p = -(2 gamma + 1)/gamma the left side is (2 gamma + 1) gamma p > 0: beyond the root, by nothing that
+    # float64 can tell if gamma is small.
     upper = -(2 * gamma + 1) / gamma
+    if excess(upper) <= 0:
+        return math.exp(upper)
     lower = 2 * upper
     while excess(lower) > 0:
         lower *= 2
