@@ -1,0 +1,35 @@
+# make demo   set up and run the default study: datasets, training, metrics, figures
+# make test   set up and run every test
+# make lint   what the tests check of style, alone
+
+PYTHON ?= python3
+CORES ?= $(shell getconf _NPROCESSORS_ONLN)
+BIN := .venv/bin
+LOCK := envs/requirements.lock
+
+.PHONY: demo test lint setup clean
+
+demo: setup
+	$(BIN)/snakemake --cores $(CORES) --configfile config/demo.yaml
+
+test: setup
+	$(BIN)/pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow/rules
+	$(BIN)/snakemake --lint
+
+# Compared by content, not by time stamp: an unchanged lock is not installed twice.
+setup:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "make: $$($(PYTHON) --version) is too old; allowed: Python 3.11 or later, e.g. make PYTHON=python3.12" >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@cat $(LOCK) pyproject.toml | cmp -s - .venv/installed || { \
+	  $(BIN)/python -m pip install --quiet -r $(LOCK) && \
+	  $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e . && \
+	  cat $(LOCK) pyproject.toml > .venv/installed; }
+
+clean:
+	rm -rf results .snakemake

@@ -1,0 +1,75 @@
+# Are all losses created equal? Neural collapse across losses, widths, epochs and seeds.
+#
+#   snakemake --cores 4                                         the default study, config/demo.yaml
+#   snakemake --cores 4 --configfile config/paper.yaml          another study
+#   snakemake --cores 4 results/figures/demo/nc_evolution.pdf   one figure, and only what it needs
+#
+# Everything produced is under results/: datasets, runs, tables and figures.
+
+import os
+import sys
+from pathlib import Path
+
+from snakemake.utils import min_version
+
+min_version("9.13")
+
+# The library that lies beside this workflow, here and in every job, whatever else is installed.
+LIBRARY = str(Path(workflow.current_basedir) / "workflow")
+sys.path.insert(0, LIBRARY)
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [LIBRARY, os.environ.get("PYTHONPATH")]))
+
+from neural_collapse import configuration
+from neural_collapse.errors import InputError
+from neural_collapse.study import RUN, STEM, Study
+
+# A configfile directive is merged with --configfile, so the default study is named only where no other is given.
+if "experiments" not in config:
+
+    configfile: Path(workflow.current_basedir) / "config" / "demo.yaml"
+
+
+try:
+    configuration.check_files(workflow.configfiles)
+    study = Study(config)
+except InputError as error:
+    print(f"config: {error}", file=sys.stderr)
+    sys.exit(2)
+
+
+wildcard_constraints:
+    **study.wildcards,
+
+
+include: "workflow/rules/datasets.smk"
+include: "workflow/rules/training.smk"
+include: "workflow/rules/features.smk"
+include: "workflow/rules/metrics.smk"
+include: "workflow/rules/figures.smk"
+
+
+localrules:
+    all,
+    datasets,
+    figures,
+
+
+rule all:
+    default_target: True
+    input:
+        study.figures,
+
+
+rule datasets:
+    input:
+        study.dataset_manifests,
+
+
+rule figures:
+    input:
+        study.figures,
+
+
+onstart:
+    for warning in study.warnings:
+        print(f"warning: {warning}", file=sys.stderr)

@@ -1,0 +1,102 @@
+"""Shared pieces: a small dataset of real digits and a small study."""
+
+from __future__ import annotations
+
+import copy
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+
+SMALL_STUDY = yaml.safe_load("""
+datasets:
+  digits: {kind: digits, test_fraction: 0.5, validation_fraction: 0.4}
+losses:
+  CE: {kind: cross_entropy}
+  FL: {kind: focal, gamma: 3}
+experiments:
+  small:
+    dataset: digits
+    network: {kind: small_resnet}
+    losses: [CE, FL]
+    widths: [0.25, 0.5]
+    epochs: [3, 7]
+    seeds: [1]
+    training: {batch_size: 100, crop_padding: 1, flip: true}
+    snapshots: 3
+""")
+
+
+@pytest.fixture
+def small_config() -> dict:
+    """A study of eight short runs; a copy of one's own."""
+    return copy.deepcopy(SMALL_STUDY)
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory):
+    """The prepared digits: 539 training, 359 validation and 899 test images."""
+    from neural_collapse import datasets, preparation
+
+    directory = tmp_path_factory.mktemp("digits")
+    preparation.prepare(
+        directory, datasets.digits(), split_seed=0, stratified=True, validation_fraction=0.4, test_fraction=0.5
+    )
+    return preparation.PreparedDataset.open(directory / "manifest.json")
+
+
+@pytest.fixture
+def small_run(small_config):
+    """Answers a run of the small study, by its place in the grid and changed settings."""
+    from neural_collapse.study import Study
+
+    def build(loss: str = "CE", width: str = "0.25", epochs: str = "7", seed: str = "1", **training):
+        small_config["experiments"]["small"]["training"] |= training
+        return Study(small_config).run("small", loss, width, epochs, seed)
+
+    return build
+
+
+class Workflow:
+    """Snakemake in a folder of its own, on the Snakefile of this repository."""
+
+    def __init__(self, directory: Path, config: dict):
+        self.directory = directory
+        self.config = config
+
+    def run(self, *arguments: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess:
+        """Run Snakemake with the study as it now is; its output is text."""
+        study = self.directory / "study.yaml"
+        study.write_text(yaml.safe_dump(self.config, sort_keys=False))
+        command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "2"]
+        command += ["--workflow-profile", str(ROOT / "profiles" / "default"), "--configfile", str(study), *arguments]
+        result = subprocess.run(
+            command, cwd=self.directory, capture_output=True, text=True, env={**os.environ, **environment}
+        )
+        if check and result.returncode:
+            raise AssertionError(f"snakemake ended with {result.returncode}:\n{result.stdout}\n{result.stderr}")
+        return result
+
+    def planned(self, *arguments: str) -> dict[str, int]:
+        """Jobs of each rule that a dry run announces, without the total."""
+        result = self.run("--dry-run", *arguments)
+        lines = (result.stdout + result.stderr).splitlines()
+        jobs: dict[str, int] = {}
+        if "Job stats:" in lines:
+            for line in lines[lines.index("Job stats:") + 3 :]:
+                rule, _, count = line.partition(" ")
+                if not count or rule == "total":
+                    break
+                jobs[rule] = int(count)
+        return jobs
+
+
+@pytest.fixture
+def workflow(tmp_path, small_config) -> Workflow:
+    """The workflow on the small study, in an empty folder."""
+    return Workflow(tmp_path, small_config)

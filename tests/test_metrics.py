@@ -1,0 +1,159 @@
+"""The metrics against their definitions in float64, on exact simplex ETFs, under symmetries and on bad input."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from neural_collapse.errors import InputError
+from neural_collapse.metrics import collapse_metrics, feature_statistics, simplex_etf
+
+
+def direct_metrics(features, labels, weight, bias):
+    """Every metric as its definition reads, in float64, with d x d matrices and a pseudo-inverse."""
+    features, weight = features.astype(np.float64), weight.astype(np.float64)
+    classes, samples = len(weight), len(labels)
+    means = np.stack([features[labels == k].mean(axis=0) for k in range(classes)])
+    centered = means - features.mean(axis=0)
+    within = sum(np.outer(h - means[k], h - means[k]) for h, k in zip(features, labels, strict=True)) / samples
+    between = sum(np.outer(mu, mu) for mu in centered) / classes
+    # hermitian, and cut between the last of the K - 1 eigenvalues and rounding noise
+    inverse = np.linalg.pinv(between, rcond=1e-12, hermitian=True)
+    etf = (np.eye(classes) - np.ones((classes, classes)) / classes) / np.sqrt(classes - 1)
+
+    def distance(matrix):
+        return np.linalg.norm(matrix / np.linalg.norm(matrix) - etf)
+
+    logits = features @ weight.T + bias
+    nearest = ((features[:, None, :] - means[None]) ** 2).sum(axis=2).argmin(axis=1)
+    norms, weight_norms = np.linalg.norm(centered, axis=1), np.linalg.norm(weight, axis=1)
+    variances = [np.mean(((features[labels == k] - means[k]) ** 2).sum(axis=1)) for k in range(classes)]
+    pairs = list(itertools.combinations(range(classes), 2))
+    free = weight - weight.mean(axis=0)
+    return {
+        "nc1": np.trace(within @ inverse) / classes,
+        "nc2": distance(weight @ weight.T),
+        "nc3": distance(weight @ centered.T),
+        "nc2_centered": distance(free @ free.T),
+        "nc3_centered": distance(free @ centered.T),
+        "nc4": np.mean(logits.argmax(axis=1) != nearest),
+        "global_mean_logit_norm": np.linalg.norm(weight @ features.mean(axis=0) + bias),
+        "equinorm_means": norms.std() / norms.mean(),
+        "equinorm_weights": weight_norms.std() / weight_norms.mean(),
+        "equiangularity": np.mean(
+            [abs(centered[i] @ centered[j] / (norms[i] * norms[j]) + 1 / (classes - 1)) for i, j in pairs]
+        ),
+        "self_duality": np.linalg.norm(weight / np.linalg.norm(weight) - centered / np.linalg.norm(centered)) ** 2,
+        "cdnv": np.mean([(variances[i] + variances[j]) / (2 * ((means[i] - means[j]) ** 2).sum()) for i, j in pairs]),
+        "trace_ratio": np.trace(within) / np.trace(between),
+    }
+
+
+def clustered(classes, dimension, per_class, seed=0, noise=0.3, dtype=np.float32):
+    """Features around class means, labels in mixed order, a classifier near the means, a bias."""
+    random = np.random.default_rng(seed)
+    counts = per_class if isinstance(per_class, list) else [per_class] * classes
+    labels = random.permutation(np.repeat(np.arange(classes), counts))
+    means = random.normal(size=(classes, dimension)) + 1.5
+    features = (means[labels] + noise * random.normal(size=(len(labels), dimension))).astype(dtype)
+    weight = (means + 0.2 * random.normal(size=means.shape)).astype(dtype)
+    return features, labels, weight, random.normal(size=classes).astype(dtype)
+
+
+CASES = {
+    "more dimensions than classes": {"classes": 5, "dimension": 12, "per_class": 20},
+    "more classes than dimensions": {"classes": 9, "dimension": 4, "per_class": 20},
+    "as many dimensions as classes": {"classes": 6, "dimension": 6, "per_class": 15},
+    "two classes": {"classes": 2, "dimension": 5, "per_class": 30},
+    "unbalanced classes": {"classes": 4, "dimension": 7, "per_class": [40, 3, 1, 17]},
+    "unbalanced, as many dimensions as classes": {"classes": 4, "dimension": 4, "per_class": [40, 3, 1, 17]},
+    "one sample a class": {"classes": 5, "dimension": 8, "per_class": 1},
+    "nearly collapsed": {"classes": 5, "dimension": 12, "per_class": 20, "noise": 1e-3},
+    "several blocks of rows": {"classes": 3, "dimension": 900, "per_class": 250},
+}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_metrics_equal_their_definitions(case, dtype):
+    data = clustered(**case, dtype=dtype)
+    expected = direct_metrics(*data)
+    measured = collapse_metrics(*data)
+    assert measured.keys() == expected.keys()
+    # In float32 the features themselves are rounded; both sides see the same rounded features.
+    for name, value in expected.items():
+        assert measured[name] == pytest.approx(value, rel=1e-6, abs=1e-12), name
+
+
+def test_everything_vanishes_on_an_exact_simplex_etf():
+    classes, dimension = 6, 10
+    frame = np.linalg.qr(np.random.default_rng(0).normal(size=(dimension, classes)))[0]
+    means = 3 * (simplex_etf(classes) * np.sqrt(classes - 1)) @ frame.T
+    labels = np.tile(np.arange(classes), 4)
+    measured = collapse_metrics(means[labels] + 0.7, labels, 2 * means)
+    measured.pop("global_mean_logit_norm")
+    assert measured == pytest.approx(dict.fromkeys(measured, 0), abs=1e-10)
+
+
+@given(seed=st.integers(0, 10_000), scale=st.floats(1e-3, 1e3), shift=st.floats(-5, 5))
+@settings(max_examples=30, deadline=None)
+def test_metrics_are_invariant_under_rotation_scale_and_shift_of_features(seed, scale, shift):
+    features, labels, weight, _ = clustered(4, 6, 10, seed=seed, dtype=np.float64)
+    rotation = np.linalg.qr(np.random.default_rng(seed).normal(size=(6, 6)))[0]
+    # nc4 compares predictions, to which a shift of the features makes a difference
+    names = set(collapse_metrics(features, labels, weight)) - {"nc4", "global_mean_logit_norm"}
+    before = collapse_metrics(features, labels, weight)
+    after = collapse_metrics(scale * features @ rotation + shift, labels, 5 * weight @ rotation)
+    for name in names:
+        assert after[name] == pytest.approx(before[name], rel=1e-6), name
+
+
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=20, deadline=None)
+def test_the_order_of_the_samples_does_not_matter(seed):
+    features, labels, weight, bias = clustered(4, 6, 10, seed=seed, dtype=np.float64)
+    order = np.random.default_rng(seed).permutation(len(labels))
+    shuffled = collapse_metrics(features[order], labels[order], weight, bias)
+    assert shuffled == pytest.approx(collapse_metrics(features, labels, weight, bias), rel=1e-9)
+
+
+def test_nc1_is_never_negative_and_small_where_collapse_is_nearly_complete():
+    features, labels, weight, _ = clustered(10, 64, 50, noise=1e-6)
+    assert 0 <= collapse_metrics(features, labels, weight)["nc1"] < 1e-8
+
+
+def test_coinciding_class_means_have_an_infinite_nc1():
+    features = np.ones((6, 3))
+    measured = collapse_metrics(features, np.array([0, 1, 2, 0, 1, 2]), np.eye(3))
+    assert measured["nc1"] == np.inf
+
+
+def test_accuracy_is_that_of_the_classifier():
+    features, labels, weight, bias = clustered(5, 12, 20)
+    expected = np.mean((features @ weight.T + bias).argmax(axis=1) == labels)
+    assert feature_statistics(features, labels, weight, bias).accuracy == expected
+
+
+def test_bad_input_is_named():
+    features, labels, weight, bias = clustered(3, 4, 5)
+    with_nan, outside, empty = features.copy(), labels.copy(), labels.copy()
+    with_nan[3, 1] = np.nan
+    outside[0] = 3
+    empty[labels == 1] = 0
+    for arguments, message in (
+        ((with_nan, labels, weight, bias), "features: a value is not finite"),
+        ((features, outside, weight, bias), "labels: 3 occurs; allowed: 0..2"),
+        ((features, outside - 4, weight, bias), r"labels: -\d occurs; allowed: 0..2"),
+        ((features, empty, weight, bias), "labels: class 1 has no sample"),
+        ((features, labels[:-1], weight, bias), r"labels: shape \(14,\)"),
+        ((features, labels.astype(float), weight, bias), "labels: .*float64; allowed: 15 integers"),
+        ((features, labels, weight[:, :3], bias), r"weight: shape \(3, 3\); allowed: K x 4"),
+        ((features, labels, weight, bias[:2]), r"bias: shape \(2,\); allowed: \(3,\)"),
+        ((features, labels, weight * np.inf, bias), "weight: a value is not finite"),
+        ((features[0], labels, weight, bias), r"features: shape \(4,\)"),
+    ):
+        with pytest.raises(InputError, match=message):
+            collapse_metrics(*arguments)

@@ -1,0 +1,129 @@
+"""From features to the tables of an experiment, and from tables to figures."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from neural_collapse import figures, plotstyle, tables
+from neural_collapse.files import write_json
+from neural_collapse.metrics import collapse_metrics, feature_statistics
+from neural_collapse.provenance import Codebase
+
+from .test_metrics import clustered
+
+
+@pytest.fixture
+def experiment(tmp_path):
+    """Records and metrics of a grid of 2 losses x 2 widths x 2 budgets x 2 seeds."""
+    records, metrics = [], []
+    names = list(collapse_metrics(*clustered(3, 4, 5)))
+    number = 0
+    for loss in ("CE", "MSE"):
+        for width in (0.5, 1):
+            for epochs in (4, 8):
+                for seed in (1, 2):
+                    number += 1
+                    folder = tmp_path / str(number)
+                    identity = {"experiment": "toy", "dataset": "digits", "network": "small_resnet"}
+                    grid = {"loss": loss, "width": width, "epochs": epochs, "seed": seed}
+                    write_json(folder / "run.json", identity | grid | {"train_seconds": 10.0})
+                    rows = [
+                        {"snapshot": str(epoch), "epoch": epoch, "accuracy_train": 1.0, "accuracy_val": 0.9}
+                        | {"accuracy_test": 0.8 + epoch / 100 + number / 1000}
+                        | dict.fromkeys(names, 1 / (1 + epoch))
+                        for epoch in (0, epochs // 2, epochs)
+                    ]
+                    rows.append({**rows[1], "snapshot": "best"})
+                    tables.write(folder / "nc_metrics.csv", pd.DataFrame(rows))
+                    records.append(folder / "run.json")
+                    metrics.append(folder / "nc_metrics.csv")
+    return tables.collect(records, metrics)
+
+
+def test_metrics_of_snapshots_are_those_of_their_features(tmp_path):
+    data = [clustered(3, 4, 5, seed=seed) for seed in (0, 1)]
+    statistics = [vars(feature_statistics(*part)) for part in data]
+    arrays = {key: np.stack([part[key] for part in statistics]) for key in statistics[0]}
+    leading = {"snapshot": ["0", "best"], "epoch": [0, 5]}
+    leading |= {f"accuracy_{split}": [0.1, 0.2] for split in ("train", "val", "test")}
+    np.savez(tmp_path / "features.npz", **leading, **arrays)
+    table = tables.metrics_of_snapshots(tmp_path / "features.npz")
+    assert table["snapshot"].tolist() == ["0", "best"]
+    for row, part in enumerate(data):
+        for name, value in collapse_metrics(*part).items():
+            assert table[name][row] == value
+
+
+def test_runs_report_the_best_model_and_the_last(experiment):
+    runs, _ = experiment
+    assert len(runs) == 16
+    row = runs.iloc[-1]
+    assert (row["loss"], row["width"], row["epochs"], row["seed"]) == ("MSE", 1, 8, 2)
+    assert row["best_epoch"] == 4
+    assert row["accuracy_test"] == pytest.approx(0.8 + 4 / 100 + 16 / 1000)
+    assert row["final_accuracy_test"] == pytest.approx(0.8 + 8 / 100 + 16 / 1000)
+    assert row["nc1"] == 1 / 9
+
+
+def test_trajectories_have_a_row_a_snapshot_and_not_the_best_twice(experiment):
+    _, trajectories = experiment
+    assert len(trajectories) == 16 * 3
+    assert not trajectories.duplicated(["loss", "width", "epochs", "seed", "epoch"]).any()
+
+
+def test_a_table_is_written_with_every_digit(tmp_path):
+    table = pd.DataFrame({"value": [0.1 + 0.2, 1e-17 / 3]})
+    tables.write(tmp_path / "t.csv", table)
+    assert pd.read_csv(tmp_path / "t.csv")["value"].tolist() == table["value"].tolist()
+
+
+@pytest.mark.parametrize("name", Codebase().functions("figures"))
+def test_every_figure_is_drawn_and_written_the_same_twice(experiment, tmp_path, name):
+    for copy in ("a", "b"):
+        figure = getattr(figures, name)(*experiment)
+        for suffix in ("pdf", "png"):
+            plotstyle.save(figure, tmp_path / f"{copy}.{suffix}")
+    for suffix in ("pdf", "png"):
+        assert (tmp_path / f"a.{suffix}").read_bytes() == (tmp_path / f"b.{suffix}").read_bytes()
+    assert "toy: small_resnet on digits" in figure.get_suptitle()
+
+
+def test_nc_evolution_draws_the_mean_over_seeds_of_the_largest_configuration(experiment):
+    figure = figures.nc_evolution(*experiment)
+    panel = figure.axes[0]
+    assert [line.get_label() for line in panel.get_lines()] == ["CE", "MSE"]
+    epochs, values = panel.get_lines()[0].get_data()
+    assert epochs.tolist() == [0, 4, 8]
+    assert values.tolist() == pytest.approx([1, 1 / 5, 1 / 9])
+
+
+def test_test_accuracy_has_one_colour_scale_and_names_each_panel(experiment):
+    figure = figures.test_accuracy(*experiment)
+    panels = [axis for axis in figure.axes if axis.get_images()]
+    assert [panel.get_title() for panel in panels] == ["CE", "MSE"]
+    scales = {panel.get_images()[0].norm for panel in panels}
+    assert len(scales) == 1
+    cells = panels[1].get_images()[0].get_array()
+    assert cells[1, 1] == pytest.approx(0.8 + 4 / 100 + (15 + 16) / 2 / 1000)
+
+
+def test_losses_differ_without_colour():
+    styles = plotstyle.loss_styles(["CE", "FL", "LS", "MSE"])
+    assert len({str(style["linestyle"]) for style in styles.values()}) == 4
+    assert len({style["marker"] for style in styles.values()}) == 4
+
+
+def test_what_reads_tables_does_not_import_torch():
+    modules = ", ".join(f"neural_collapse.{name}" for name in ("tables", "figures", "study", "plotstyle", "jobs"))
+    code = f"import sys, {modules}; print('torch' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "False"
+
+
+def test_figures_are_drawn_without_a_screen():
+    assert matplotlib.get_backend().lower() == "agg"

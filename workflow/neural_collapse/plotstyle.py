@@ -1,0 +1,58 @@
+"""How every figure looks: sizes, colours and the style of each loss."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from .files import atomic_path
+
+COLUMN_INCHES = 3.3
+PAGE_INCHES = 6.9
+
+# Okabe and Ito's colours, told apart by people with any common colour blindness; line and marker differ as well,
+# for print without colour.
+_STYLES = [
+    {"color": "#0072B2", "linestyle": "-", "marker": "o"},
+    {"color": "#D55E00", "linestyle": "--", "marker": "s"},
+    {"color": "#009E73", "linestyle": "-.", "marker": "^"},
+    {"color": "#CC79A7", "linestyle": ":", "marker": "D"},
+    {"color": "#E69F00", "linestyle": (0, (5, 1, 1, 1, 1, 1)), "marker": "v"},
+    {"color": "#56B4E9", "linestyle": (0, (8, 2)), "marker": "P"},
+    {"color": "#000000", "linestyle": (0, (1, 3)), "marker": "X"},
+]
+
+RC = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "grid.linewidth": 0.5,
+    "lines.linewidth": 1.4,
+    "lines.markersize": 3.5,
+    "figure.dpi": 100,
+    "savefig.dpi": 200,
+    "pdf.fonttype": 42,  # text stays text
+    "figure.constrained_layout.use": True,
+}
+
+
+def loss_styles(losses: Iterable[str]) -> dict[str, dict]:
+    """Colour, line and marker of each loss, by its place in the list."""
+    return {loss: _STYLES[index % len(_STYLES)] for index, loss in enumerate(losses)}
+
+
+def save(figure: Figure, path: str | Path) -> None:
+    """Write a figure in the format of the suffix; the same figure gives the same bytes."""
+    metadata = {".pdf": {"CreationDate": None}, ".png": {"Software": None}}.get(Path(path).suffix)
+    with atomic_path(path) as temporary, mpl.rc_context(RC):
+        figure.savefig(temporary, metadata=metadata)

@@ -1,0 +1,154 @@
+"""What a step is made of: fingerprints of the code that it really uses, read without importing it.
+
+The library's modules and the scripts are parsed, not imported. Starting from a script or a function, the names that
+each definition uses are followed through the library, and the definitions reached are hashed as code: comments,
+docstrings and layout do not count, and neither does a definition that nothing reached. A function that the
+configuration picks by name (a loss, a network, a dataset) is reached only by the steps that were configured with it.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+from functools import cached_property
+from pathlib import Path
+
+LIBRARY = Path(__file__).parent
+PACKAGE = LIBRARY.name
+# How a job logs, fails and writes does not change what it computes.
+NEUTRAL = {"jobs", "files", "errors"}
+
+
+def digest(value: object) -> str:
+    """Twenty hex digits that name a JSON-able value; the order of keys does not matter."""
+    text = json.dumps(value, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+class Codebase:
+    """The library and the scripts as syntax trees."""
+
+    REQUIRED = object()
+
+    def __init__(self, library: Path = LIBRARY, scripts: Path = LIBRARY.parent / "scripts"):
+        self._library = library
+        self._scripts = scripts
+        self._modules: dict[str, _Module] = {}
+        self._fingerprints: dict[tuple[str, ...], str] = {}
+
+    def functions(self, module: str) -> dict[str, dict[str, object]]:
+        """The public functions of a library module and their keyword-only parameters.
+
+        A parameter without a default maps to `Codebase.REQUIRED`.
+        """
+        found = {}
+        for name, node in self._module(module).definitions.items():
+            if isinstance(node, ast.FunctionDef) and not name.startswith("_"):
+                found[name] = {
+                    argument.arg: self.REQUIRED if default is None else ast.literal_eval(default)
+                    for argument, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+                }
+        return found
+
+    def literal(self, module: str, name: str) -> object:
+        """The value of a constant of a library module, written as a literal."""
+        return ast.literal_eval(self._module(module).definitions[name].value)
+
+    def fingerprint(self, *roots: str) -> str:
+        """Hash of the code reached from `roots`: scripts ("train.py") and functions ("losses.focal")."""
+        if roots not in self._fingerprints:
+            reached: dict[str, str] = {}
+            pending = []
+            for root in roots:
+                if root.endswith(".py"):
+                    script = _Module(self._scripts / root)
+                    reached[root] = script.source(script.tree)
+                    pending += script.uses(script.tree)
+                else:
+                    module, name = root.split(".")
+                    pending.append((module, name))
+            while pending:
+                module, name = pending.pop()
+                label = f"{module}.{name}"
+                if label in reached or module in NEUTRAL or not (self._library / f"{module}.py").exists():
+                    continue
+                tree = self._module(module)
+                node = tree.definitions.get(name)
+                if node is None:
+                    continue
+                reached[label] = tree.source(node)
+                pending += [(used or module, what) for used, what in tree.uses(node)]
+            self._fingerprints[roots] = digest(reached)
+        return self._fingerprints[roots]
+
+    def _module(self, name: str) -> _Module:
+        if name not in self._modules:
+            self._modules[name] = _Module(self._library / f"{name}.py")
+        return self._modules[name]
+
+
+class _Module:
+    def __init__(self, path: Path):
+        self.tree = _without_docstrings(ast.parse(path.read_text(encoding="utf-8"), str(path)))
+
+    @staticmethod
+    def source(node: ast.AST) -> str:
+        # Unparsed source and not a dump of the tree, whose form changes between Python versions.
+        return ast.unparse(node)
+
+    @cached_property
+    def definitions(self) -> dict[str, ast.stmt]:
+        """Functions, classes and assigned names of the top level."""
+        found = {}
+        for node in self.tree.body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                found[node.name] = node
+            elif isinstance(node, ast.Assign | ast.AnnAssign):
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                found |= {
+                    name.id: node for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)
+                }
+        return found
+
+    @cached_property
+    def imports(self) -> dict[str, tuple[str, str | None]]:
+        """Local names that come from the library: name -> (module, name in it, or None for the module itself)."""
+        found = {}
+        for node in ast.walk(self.tree):
+            if not isinstance(node, ast.ImportFrom):
+                continue
+            inside = node.level == 1 or (node.level == 0 and (node.module or "").split(".")[0] == PACKAGE)
+            if not inside:
+                continue
+            module = (node.module or "").removeprefix(PACKAGE).removeprefix(".")
+            for alias in node.names:
+                found[alias.asname or alias.name] = (module, alias.name) if module else (alias.name, None)
+        return found
+
+    def uses(self, node: ast.AST) -> list[tuple[str | None, str]]:
+        """What a definition names: (module of the library, or None for this one, and name)."""
+        found = []
+        for child in ast.walk(node):
+            if isinstance(child, ast.Attribute) and isinstance(child.value, ast.Name):
+                module, name = self.imports.get(child.value.id, (None, ""))
+                if module and name is None:
+                    found.append((module, child.attr))
+            if isinstance(child, ast.Name):
+                module, name = self.imports.get(child.id, (None, child.id))
+                if name is not None:
+                    found.append((module, name))
+        return found
+
+
+def _without_docstrings(tree: ast.Module) -> ast.Module:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
+                node.body = node.body[1:] or [ast.Pass()]
+    return tree

@@ -1,0 +1,385 @@
+"""Training of one network with one loss, as a function of (settings, data, epoch) and never of history.
+
+The initial weights come from the seed; the order of the images, the crops and the flips of an epoch from
+(seed, epoch). A training that stops and goes on from its state, or that shares its first epochs with a longer one,
+ends with the same bits.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from . import losses, networks, weights
+from .errors import InputError
+from .preparation import PreparedDataset
+from .schedule import learning_rate
+
+EVALUATION_BATCH = 500
+
+Loss = Callable[..., Tensor]
+
+
+# Data on the device
+
+
+@dataclass(frozen=True)
+class DeviceImages:
+    """One split on the device.
+
+    Attributes:
+        images: N x H x W x C, uint8.
+        labels: N, int64.
+    """
+
+    images: Tensor
+    labels: Tensor
+
+    @classmethod
+    def load(cls, dataset: PreparedDataset, split: str, device: torch.device) -> DeviceImages:
+        """Map a split of a prepared dataset, and copy it where the device is not the CPU."""
+        images = torch.from_numpy(dataset.images(split)).to(device)
+        return cls(images, torch.from_numpy(dataset.labels(split)).to(device))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+class Normalization:
+    """uint8 pixels to floats of mean 0 and standard deviation 1 a channel.
+
+    Args:
+        mean, std: one value a channel, on the 0..1 scale.
+    """
+
+    def __init__(self, mean: list[float], std: list[float], device: torch.device):
+        mean_, std_ = (torch.tensor(values, dtype=torch.float64) for values in (mean, std))
+        # A channel without any variation, such as a constant border, is centred and left at that.
+        std_ = torch.where(std_ > 0, std_, 1.0)
+        self._scale = (1 / (255 * std_)).to(device, torch.float32)
+        self._shift = (-mean_ / std_).to(device, torch.float32)
+
+    @classmethod
+    def of(cls, settings: Mapping, dataset: PreparedDataset, device: torch.device) -> Normalization:
+        """The settings' own constants, or those of the dataset's training pixels."""
+        given = settings["normalization"]
+        if given is None:
+            given = {"mean": dataset.manifest["pixel_mean"], "std": dataset.manifest["pixel_std"]}
+        for name, values in given.items():
+            if len(values) != dataset.channels:
+                raise InputError(
+                    f"training.normalization.{name}: {len(values)} values; allowed: {dataset.channels}, one a channel"
+                )
+        return cls(given["mean"], given["std"], device)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """N x H x W x C, uint8, to N x C x H x W, float32, laid out with the channels last."""
+        return torch.addcmul(self._shift, images.float(), self._scale).permute(0, 3, 1, 2)
+
+
+class EpochRandomness:
+    """Order, crops and flips of one epoch: a function of (seed, epoch), drawn on the CPU so that devices agree."""
+
+    def __init__(self, settings: Mapping, epoch: int, count: int, device: torch.device):
+        generator = torch.Generator().manual_seed(_stream(settings["seed"], epoch + 1))
+        self.order = torch.randperm(count, generator=generator).to(device)
+        self._padding = settings["crop_padding"]
+        offsets = torch.randint(0, 2 * self._padding + 1, (2, count), generator=generator)
+        mirrored = torch.rand(count, generator=generator) < 0.5
+        self._offsets = offsets.to(device) if self._padding else None
+        self._mirrored = mirrored.to(device) if settings["flip"] else None
+
+    def augmented(self, images: Tensor, positions: slice) -> Tensor:
+        """A batch (B x H x W x C, uint8) that stands at `positions` of the order, cropped and flipped image by image.
+
+        The crop is of the image with zeros around it, before normalisation, as torchvision's RandomCrop has it.
+        """
+        if self._offsets is None and self._mirrored is None:
+            return images
+        batch, height, width, _ = images.shape
+        rows = torch.arange(height, device=images.device).expand(batch, height)
+        columns = torch.arange(width, device=images.device).expand(batch, width)
+        if self._mirrored is not None:
+            columns = torch.where(self._mirrored[positions, None], width - 1 - columns, columns)
+        if self._offsets is not None:
+            images = torch.nn.functional.pad(images, (0, 0, self._padding, self._padding, self._padding, self._padding))
+            rows = rows + self._offsets[0, positions, None]
+            columns = columns + self._offsets[1, positions, None]
+        samples = torch.arange(batch, device=images.device)
+        return images[samples[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+
+def _stream(seed: int, number: int) -> int:
+    """Seed of an independent random stream."""
+    return int(np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0])
+
+
+# Network, loss, optimiser
+
+
+def build_network(settings: Mapping, dataset: PreparedDataset) -> networks.Network:
+    """The network of the settings with the initial weights of its seed, on the CPU, channels last."""
+    options = {key: value for key, value in settings["network"].items() if key != "kind"}
+    build = getattr(networks, settings["network"]["kind"])
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(_stream(settings["seed"], 0))
+        network = build(classes=dataset.class_count, channels=dataset.channels, **options)
+    return network.to(memory_format=torch.channels_last)
+
+
+def build_loss(settings: Mapping) -> Loss:
+    """The loss of the settings, a function of logits, labels and, by keyword, the reduction."""
+    options = {key: value for key, value in settings["loss"].items() if key != "kind"}
+    return partial(getattr(losses, settings["loss"]["kind"]), **options)
+
+
+def resolve_device(name: str) -> torch.device:
+    """ "cpu", "cuda", or "auto": a GPU if there is one.
+
+    Raises:
+        InputError: for "cuda" where there is no GPU.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("compute.device: 'cuda', but no GPU is there; allowed here: auto, cpu")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+@contextmanager
+def reproducible(threads: int) -> Iterator[None]:
+    """The same bits at the same seed, device and number of CPU threads."""
+    before = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
+    # Where an operation has no deterministic form PyTorch warns, and the job's log keeps the warning.
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_num_threads(threads)
+    # Tiny float values (denormals) slow a processor down many times; collapsed networks are full of them.
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        torch.set_num_threads(before[1])
+        torch.set_flush_denormal(False)
+
+
+# State
+
+
+@dataclass
+class TrainingState:
+    """Everything that training goes on from.
+
+    Attributes:
+        epoch: epochs completed.
+        weights: parameters and buffers by name.
+        momentum: momentum buffers by parameter name; empty before the first step.
+        best_weights: weights of the epoch with the best validation accuracy, the earliest of equals.
+        best_epoch, best_val_accuracy: that epoch (completed) and its validation accuracy in 0..1.
+        history: a row an epoch; see `train`.
+    """
+
+    epoch: int
+    weights: dict[str, Tensor]
+    momentum: dict[str, Tensor] = field(default_factory=dict)
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+    best_epoch: int = 0
+    best_val_accuracy: float = -1.0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    def save(self, path: str | Path) -> None:
+        """Write to one safetensors file."""
+        groups = {"weights": self.weights, "momentum": self.momentum, "best": self.best_weights}
+        tensors = {f"{group}/{name}": tensor for group, part in groups.items() for name, tensor in part.items()}
+        scalars = {
+            "epoch": self.epoch,
+            "best_epoch": self.best_epoch,
+            "best_val_accuracy": self.best_val_accuracy,
+            "history": self.history,
+        }
+        weights.save(path, tensors, {"state": json.dumps(scalars)})
+
+    @classmethod
+    def load(cls, path: str | Path) -> TrainingState:
+        """Read a file that `save` wrote, onto the CPU."""
+        tensors, metadata = weights.load(path)
+        groups: dict[str, dict[str, Tensor]] = {"weights": {}, "momentum": {}, "best": {}}
+        for name, tensor in tensors.items():
+            group, _, rest = name.partition("/")
+            groups[group][rest] = tensor
+        scalars = json.loads(metadata["state"])
+        return cls(weights=groups["weights"], momentum=groups["momentum"], best_weights=groups["best"], **scalars)
+
+
+# The loop
+
+
+def train(
+    settings: Mapping,
+    dataset: PreparedDataset,
+    *,
+    device: torch.device,
+    start: TrainingState | None = None,
+    until: int | None = None,
+    on_epoch: Callable[[int, networks.Network], None] = lambda epoch, network: None,
+    report: Callable[[Mapping[str, float]], None] = lambda row: None,
+) -> TrainingState:
+    """Train from `start`, or from the beginning, to `until` epochs, or to the end.
+
+    SGD with momentum, weight decay on every parameter, a clipped gradient norm and stepwise decays (paper, Section 4).
+
+    Args:
+        settings: the resolved settings of a run (see `study.Run.settings`).
+        on_epoch: called with the number of completed epochs and the network, at the beginning of a fresh training
+            with 0 and after each epoch.
+        report: called with the new row of the history after each epoch.
+
+    Returns:
+        The state after `until` epochs. A row of its history has epoch (completed), learning_rate, train_loss and
+        train_accuracy (means over the epoch's batches, in training mode), val_loss and val_accuracy (in evaluation
+        mode), accuracies in 0..1, seconds and images_per_second.
+
+    Raises:
+        InputError: where the loss is not finite; names epoch, step and learning rate.
+    """
+    until = settings["epochs"] if until is None else until
+    training, validation = (DeviceImages.load(dataset, split, device) for split in ("train", "val"))
+    normalization = Normalization.of(settings, dataset, device)
+    loss = build_loss(settings)
+    network = build_network(settings, dataset)
+    if start is None:
+        start = TrainingState(0, network.state_dict())
+        on_epoch(0, network.to(device))
+    network.load_state_dict(start.weights)
+    network.to(device)
+    optimizer = _sgd(network, settings, start.momentum)
+    best_weights, best_epoch, best_val_accuracy = start.best_weights, start.best_epoch, start.best_val_accuracy
+    history = list(start.history)
+
+    for epoch in range(start.epoch, until):
+        epoch_started = time.perf_counter()
+        rate = learning_rate(epoch, settings["epochs"], settings)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        train_loss, train_accuracy = _train_epoch(network, optimizer, loss, training, normalization, settings, epoch)
+        seconds = time.perf_counter() - epoch_started
+        val_loss, val_accuracy = evaluate(network, loss, validation, normalization)
+        if val_accuracy > best_val_accuracy:
+            best_weights = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+            best_epoch, best_val_accuracy = epoch + 1, val_accuracy
+        history.append(
+            {
+                "epoch": epoch + 1,
+                "learning_rate": rate,
+                "train_loss": train_loss,
+                "train_accuracy": train_accuracy,
+                "val_loss": val_loss,
+                "val_accuracy": val_accuracy,
+                "seconds": round(time.perf_counter() - epoch_started, 4),
+                "images_per_second": round(len(training) / seconds, 1),
+            }
+        )
+        on_epoch(epoch + 1, network)
+        report(history[-1])
+
+    return TrainingState(
+        epoch=max(until, start.epoch),
+        weights=dict(network.state_dict()),
+        momentum=_momentum(network, optimizer),
+        best_weights=best_weights,
+        best_epoch=best_epoch,
+        best_val_accuracy=best_val_accuracy,
+        history=history,
+    )
+
+
+def _train_epoch(
+    network: networks.Network,
+    optimizer: torch.optim.Optimizer,
+    loss: Loss,
+    training: DeviceImages,
+    normalization: Normalization,
+    settings: Mapping,
+    epoch: int,
+) -> tuple[float, float]:
+    """Mean loss and accuracy over the epoch; nothing waits for the device before its end."""
+    network.train()
+    parameters = list(network.parameters())
+    device = training.labels.device
+    randomness = EpochRandomness(settings, epoch, len(training), device)
+    starts = range(0, len(training), settings["batch_size"])
+    step_losses = torch.zeros(len(starts), device=device)
+    step_sizes = torch.tensor([min(settings["batch_size"], len(training) - start) for start in starts])
+    correct = torch.zeros((), dtype=torch.int64, device=device)
+    for step, begin in enumerate(starts):
+        positions = slice(begin, begin + settings["batch_size"])
+        picked = randomness.order[positions]
+        labels = training.labels[picked]
+        images = normalization(randomness.augmented(training.images[picked], positions))
+        logits, _ = network(images)
+        batch_loss = loss(logits, labels)
+        optimizer.zero_grad(set_to_none=True)
+        batch_loss.backward()
+        if settings["clip_norm"] is not None:
+            torch.nn.utils.clip_grad_norm_(parameters, settings["clip_norm"])
+        optimizer.step()
+        step_losses[step] = batch_loss.detach()
+        correct += (logits.detach().argmax(dim=1) == labels).sum()
+
+    step_losses = step_losses.cpu()
+    if not step_losses.isfinite().all():
+        step = int((~step_losses.isfinite()).nonzero()[0])
+        rate = optimizer.param_groups[0]["lr"]
+        raise InputError(
+            f"training diverged: the loss is {step_losses[step]:g} at epoch {epoch + 1}, step {step + 1}, "
+            f"learning rate {rate:g}; a smaller training.learning_rate may help"
+        )
+    if settings["loss"]["reduction"] == "mean":
+        step_losses = step_losses * step_sizes
+    return float(step_losses.double().sum() / len(training)), int(correct) / len(training)
+
+
+@torch.inference_mode()
+def evaluate(
+    network: networks.Network, loss: Loss, images: DeviceImages, normalization: Normalization
+) -> tuple[float, float]:
+    """Mean loss and accuracy (0..1) in evaluation mode, without augmentation."""
+    network.eval()
+    total = torch.zeros((), dtype=torch.float64, device=images.labels.device)
+    correct = torch.zeros((), dtype=torch.int64, device=images.labels.device)
+    for pixels, labels in zip(
+        images.images.split(EVALUATION_BATCH), images.labels.split(EVALUATION_BATCH), strict=True
+    ):
+        logits, _ = network(normalization(pixels))
+        total += loss(logits, labels, reduction="sum")
+        correct += (logits.argmax(dim=1) == labels).sum()
+    return float(total) / len(images), int(correct) / len(images)
+
+
+def _sgd(network: networks.Network, settings: Mapping, momentum: Mapping[str, Tensor]) -> torch.optim.SGD:
+    optimizer = torch.optim.SGD(
+        network.parameters(),
+        lr=settings["learning_rate"],
+        momentum=settings["momentum"],
+        weight_decay=settings["weight_decay"],
+        fused=True,
+    )
+    for name, parameter in network.named_parameters():
+        if name in momentum:
+            buffer = torch.empty_like(parameter).copy_(momentum[name])
+            optimizer.state[parameter]["momentum_buffer"] = buffer
+    return optimizer
+
+
+def _momentum(network: networks.Network, optimizer: torch.optim.SGD) -> dict[str, Tensor]:
+    states = {name: optimizer.state[parameter] for name, parameter in network.named_parameters()}
+    return {name: state["momentum_buffer"] for name, state in states.items() if "momentum_buffer" in state}

@@ -1,0 +1,17 @@
+"""Rule figure: one figure of an experiment, as PDF and PNG."""
+
+from typing import TYPE_CHECKING
+
+from neural_collapse.jobs import job
+
+if TYPE_CHECKING:
+    from snakemake.script import snakemake
+
+with job(snakemake.log[0]):
+    import pandas as pd
+    from neural_collapse import figures, plotstyle
+
+    draw = getattr(figures, snakemake.wildcards.figure)
+    figure = draw(pd.read_csv(snakemake.input.runs), pd.read_csv(snakemake.input.trajectories))
+    plotstyle.save(figure, snakemake.output.pdf)
+    plotstyle.save(figure, snakemake.output.png)
