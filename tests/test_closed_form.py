@@ -137,7 +137,7 @@ def test_mse_beyond_the_boundary():
     assert minimiser.nc2(4) == pytest.approx(np.linalg.norm(gram / np.linalg.norm(gram) - etf), rel=1e-12)
 
 
-@given(classes=st.integers(2, 50), c=st.floats(1e-4, 0.1), kappa=st.floats(0.3, 4), beta=st.floats(5, 20))
+@given(classes=st.integers(2, 50), c=st.floats(1e-4, 0.02), kappa=st.floats(0.3, 4), beta=st.floats(5, 20))
 @settings(max_examples=50, deadline=None)
 def test_mse_boundary_is_where_the_shared_component_starts(classes, c, kappa, beta):
     boundary = closed_form.mse_bias_boundary(classes, c, kappa, beta)
