@@ -64,18 +64,18 @@ class ReducedLoss:
         self.loss = loss
         self.classes = classes
 
-    def __call__(self, margins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """psi and its derivative at M margins; two arrays of M float64.
+    def __call__(self, margins: np.ndarray, labels: np.ndarray | int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """psi and its derivative at M margins, with the given true classes; two arrays of M float64.
 
         The derivative is that of the loss with respect to the true logit, since at the best shift the shift does
         not matter to first order.
         """
         margins = np.asarray(margins, dtype=np.float64)
+        rows, labels = np.arange(len(margins)), np.broadcast_to(labels, margins.shape).astype(np.int64)
         logits = np.zeros((len(margins), self.classes))
-        logits[:, 0] = margins
-        labels = np.zeros(len(margins), dtype=np.int64)
+        logits[rows, labels] = margins
         logits += _best_shift(self.loss, logits, labels)[:, None]
-        return _each(self.loss, logits, labels), _gradient(self.loss, logits, labels)[:, 0]
+        return _each(self.loss, logits, labels), _total_and_gradient(self.loss, logits, labels)[1][rows, labels]
 
     def optimal_margin(self, c: float) -> float:
         """The s >= 0 that minimises psi(s) + (K-1) c s, so that t* = -(K-1) s wherever t* <= 0.
@@ -163,11 +163,13 @@ class ContrastiveReport:
         smallest_gap: the least loss - phi(t) found, in units of the loss; rounding leaves it slightly below zero.
         unequal_ties: random logits with unequal other logits at which the loss equals phi(t).
         equality_error: the largest |loss - phi(t)| where all other logits are equal, over random shifts and labels.
+        class_error: the same at the best shift: beyond rounding, no phi has equality for all classes.
         ties: the c at which t* is not unique.
         no_minimiser_below: the c up to which no minimiser was found, because phi falls too fast; 0 if there is none.
         positive_t_at: a c with t* > 0, or None.
         holds: whether nothing tried contradicts Definition 1.
-        theorem_1: for which lambda_b the proof of Theorem 1 covers the loss: "any lambda_b", "lambda_b = 0", "none".
+        theorem_1: where the proof of Theorem 1 covers the loss, as far as was tried: for "any lambda_b", for
+            "lambda_b = 0", either of them ", off the ties" of c, or "nowhere".
         counterexample: one that refutes the definition, in words, or None.
     """
 
@@ -177,6 +179,7 @@ class ContrastiveReport:
     smallest_gap: float
     unequal_ties: int
     equality_error: float
+    class_error: float
     ties: list[Tie]
     no_minimiser_below: float
     positive_t_at: float | None
@@ -209,14 +212,17 @@ def check_contrastive(loss: Loss, classes: int, samples: int = 5000, seed: int =
     others = normal[np.arange(classes) != labels[:, None]].reshape(samples, -1)
     tied = (others.std(axis=1) > 0.1) & (gaps_at_one <= 1e-6 * np.abs(losses - gaps_at_one))
 
+    margins = generator.uniform(-5, 10, size=samples)
     equal = np.repeat(5 * generator.standard_normal((samples, 1)), classes, axis=1)
-    equal[np.arange(samples), labels] += generator.uniform(-5, 10, size=samples)
-    losses, gaps_at_equal = _gaps(reduced, equal, labels)
-    equality_everywhere = bool(np.all(np.abs(gaps_at_equal) <= ROUNDING * (1 + np.abs(losses))))
+    equal[np.arange(samples), labels] += margins
+    psi = reduced(margins)[0]
+    equality_errors = np.abs(_each(loss, equal, labels) - psi)
+    class_errors = np.abs(reduced(margins, labels)[0] - psi)
+    rounding = ROUNDING * (1 + np.abs(psi))
 
     c_without = reduced.largest_slope_without_minimiser / (classes - 1)
-    slopes = np.geomspace(SMALLEST_SLOPE, 10.0, 60)
-    positive = reduced.positive_t(slopes)
+    positive = reduced.positive_t(np.geomspace(SMALLEST_SLOPE, 10.0, 60))
+    theorem_1 = "nowhere"
     counterexample = None
     if violated.any():
         worst = int(np.argmin(gaps))
@@ -224,27 +230,36 @@ def check_contrastive(loss: Loss, classes: int, samples: int = 5000, seed: int =
     elif tied.any():
         first = int(np.argmax(tied))
         counterexample = f"loss = phi(t) at label {labels[first]}, unequal logits {_words(normal[first])}"
+    elif (class_errors > rounding).any():
+        worst = int(np.argmax(class_errors))
+        counterexample = (
+            f"at margin {margins[worst]:.4g}, other logits equal, label {labels[worst]} has another loss than label 0: "
+            f"no phi has equality for both"
+        )
     elif c_without:
         counterexample = f"phi(t) + c |t| has no minimiser for c = {c_without:.6g}, as far as the margin was followed"
     elif positive is not None:
         counterexample = f"t* > 0 for c = {positive / (classes - 1):.6g}"
-    elif reduced.ties:
-        tie = reduced.ties[0]
-        both = " and ".join(f"{0.0 - (classes - 1) * margin:.6g}" for margin in tie.margins)
-        counterexample = f"t* is not unique for c = {tie.c:.6g}: t = {both} tie"
-    holds = counterexample is None
+    else:
+        theorem_1 = "any lambda_b" if (equality_errors <= rounding).all() else "lambda_b = 0"
+        if reduced.ties:
+            tie = reduced.ties[0]
+            both = " and ".join(f"{0.0 - (classes - 1) * margin:.6g}" for margin in tie.margins)
+            counterexample = f"t* is not unique for c = {tie.c:.6g}: t = {both} tie"
+            theorem_1 += ", off the ties"
     return ContrastiveReport(
         classes=classes,
         samples=samples,
         violations=int(violated.sum()),
         smallest_gap=float(gaps.min()),
         unequal_ties=int(tied.sum()),
-        equality_error=float(np.abs(gaps_at_equal).max()),
+        equality_error=float(equality_errors.max()),
+        class_error=float(class_errors.max()),
         ties=reduced.ties,
         no_minimiser_below=c_without,
         positive_t_at=None if positive is None else positive / (classes - 1),
-        holds=holds,
-        theorem_1=("any lambda_b" if equality_everywhere else "lambda_b = 0") if holds else "none",
+        holds=counterexample is None,
+        theorem_1=theorem_1,
         counterexample=counterexample,
     )
 
@@ -278,11 +293,10 @@ def _best_shift(loss: Loss, logits: np.ndarray, labels: np.ndarray) -> np.ndarra
     """
 
     def total(shift: np.ndarray) -> tuple[float, np.ndarray]:
-        shifted = logits + shift[:, None]
-        return float(_each(loss, shifted, labels).sum()), _gradient(loss, shifted, labels).sum(axis=1)
+        value, gradient = _total_and_gradient(loss, logits + shift[:, None], labels)
+        return value, gradient.sum(axis=1)
 
-    gradient = total(np.zeros(len(logits)))[1]
-    if np.abs(gradient).max() < 1e-9:
+    if np.abs(total(np.zeros(len(logits)))[1]).max() < 1e-9:
         return np.zeros(len(logits))
     options = {"ftol": 0.0, "gtol": 1e-10, "maxiter": 100}
     return minimize(total, np.zeros(len(logits)), jac=True, method="L-BFGS-B", options=options).x
@@ -295,11 +309,12 @@ def _each(loss: Loss, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
         return torch.stack([loss(z[None], y[None]) for z, y in zip(rows, targets, strict=True)]).numpy()
 
 
-def _gradient(loss: Loss, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """N x K: the gradient of each sample's loss."""
+def _total_and_gradient(loss: Loss, logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
+    """The sum of the losses of N samples and its gradient, N x K: row i is the gradient of sample i's loss."""
     tensor = torch.from_numpy(logits).requires_grad_()
-    (gradient,) = torch.autograd.grad(loss(tensor, torch.from_numpy(labels)), tensor)
-    return len(logits) * gradient.numpy()
+    mean = loss(tensor, torch.from_numpy(labels))
+    (gradient,) = torch.autograd.grad(mean, tensor)
+    return len(logits) * mean.item(), len(logits) * gradient.numpy()
 
 
 def _lower_hull(x: np.ndarray, y: np.ndarray) -> list[int]:
