@@ -17,11 +17,11 @@ min_version("9.13")
 # The library that lies beside this workflow, here and in every job, whatever else is installed.
 LIBRARY = str(Path(workflow.current_basedir) / "workflow")
 sys.path.insert(0, LIBRARY)
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [LIBRARY, os.environ.get("PYTHONPATH")]))
+os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [LIBRARY, os.getenv("PYTHONPATH")])))
 
 from neural_collapse import configuration
 from neural_collapse.errors import InputError
-from neural_collapse.study import RUN, STEM, Study
+from neural_collapse.study import CANDIDATE, CANDIDATE_STEM, CHOICE, RUN, STEM, Study
 
 # A configfile directive is merged with --configfile, so the default study is named only where no other is given.
 if "experiments" not in config:
@@ -44,6 +44,7 @@ wildcard_constraints:
 include: "workflow/rules/datasets.smk"
 include: "workflow/rules/training.smk"
 include: "workflow/rules/features.smk"
+include: "workflow/rules/tuning.smk"
 include: "workflow/rules/metrics.smk"
 include: "workflow/rules/figures.smk"
 

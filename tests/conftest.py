@@ -73,8 +73,16 @@ class Workflow:
         """Run Snakemake with the study as it now is; its output is text."""
         study = self.directory / "study.yaml"
         study.write_text(yaml.safe_dump(self.config, sort_keys=False))
-        command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "2"]
-        command += ["--workflow-profile", str(ROOT / "profiles" / "default"), "--configfile", str(study), *arguments]
+        command = [
+            sys.executable,
+            "-m",
+            "snakemake",
+            "--snakefile",
+            str(ROOT / "Snakefile"),
+            "--configfile",
+            str(study),
+        ]
+        command += ["--workflow-profile", str(ROOT / "profiles" / "default"), "--cores", "2", *arguments]
         result = subprocess.run(
             command, cwd=self.directory, capture_output=True, text=True, env={**os.environ, **environment}
         )

@@ -182,8 +182,28 @@ def test_a_network_without_more_dimensions_than_classes_is_warned_of(small_confi
     ]
 
 
-@pytest.mark.parametrize("study", sorted((ROOT / "config").glob("*.yaml")), ids=lambda path: path.stem)
+def test_an_overlay_takes_an_experiment_out_by_null(small_config):
+    small_config["experiments"]["other"] = None
+    assert list(validated(small_config)["experiments"]) == ["small"]
+
+
+STUDIES = ["demo.yaml", "fashion.yaml", "paper.yaml", "paper.yaml released-code.yaml"]
+
+
+@pytest.mark.parametrize("study", STUDIES)
 def test_every_shipped_study_is_valid(study):
-    if study.name == "schema.yaml":
-        pytest.skip("the schema itself")
-    validated(configuration.load([study]))
+    validated(configuration.load(ROOT / "config" / name for name in study.split()))
+
+
+def test_no_shipped_study_is_forgotten():
+    shipped = {path.name for path in (ROOT / "config").glob("*.yaml")} - {"schema.yaml"}
+    assert shipped == {name for study in STUDIES for name in study.split()}
+
+
+def test_nothing_in_the_papers_study_is_implied_by_code():
+    """Filling in defaults adds nothing to what is computed: each key of training is written down."""
+    written = configuration.load([ROOT / "config" / "paper.yaml"])
+    for name, experiment in validated(written)["experiments"].items():
+        assert experiment["training"].keys() == written["defaults"]["training"].keys(), name
+    for loss, options in validated(written)["losses"].items():
+        assert options == written["losses"][loss]

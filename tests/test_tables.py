@@ -5,11 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
 from neural_collapse import figures, plotstyle, tables
+from neural_collapse.errors import InputError
 from neural_collapse.files import write_json
 from neural_collapse.metrics import collapse_metrics, feature_statistics
 from neural_collapse.provenance import Codebase
@@ -21,6 +21,7 @@ from .test_metrics import clustered
 def experiment(tmp_path):
     """Records and metrics of a grid of 2 losses x 2 widths x 2 budgets x 2 seeds."""
     records, metrics = [], []
+    record = {"settings": {"weight_decay": 5e-4}, "train_seconds": 10.0}
     names = list(collapse_metrics(*clustered(3, 4, 5)))
     number = 0
     for loss in ("CE", "MSE"):
@@ -31,7 +32,7 @@ def experiment(tmp_path):
                     folder = tmp_path / str(number)
                     identity = {"experiment": "toy", "dataset": "digits", "network": "small_resnet"}
                     grid = {"loss": loss, "width": width, "epochs": epochs, "seed": seed}
-                    write_json(folder / "run.json", identity | grid | {"train_seconds": 10.0})
+                    write_json(folder / "run.json", identity | grid | record)
                     rows = [
                         {"snapshot": str(epoch), "epoch": epoch, "accuracy_train": 1.0, "accuracy_val": 0.9}
                         | {"accuracy_test": 0.8 + epoch / 100 + number / 1000}
@@ -109,7 +110,27 @@ def test_test_accuracy_has_one_colour_scale_and_names_each_panel(experiment):
     scales = {panel.get_images()[0].norm for panel in panels}
     assert len(scales) == 1
     cells = panels[1].get_images()[0].get_array()
-    assert cells[1, 1] == pytest.approx(0.8 + 4 / 100 + (15 + 16) / 2 / 1000)
+    assert cells[1, 1] == pytest.approx(100 * (0.8 + 4 / 100 + (15 + 16) / 2 / 1000))
+
+
+def test_accuracy_gap_is_against_the_first_loss(experiment):
+    figure = figures.accuracy_gap(*experiment)
+    (panel,) = [axis for axis in figure.axes if axis.get_images()]
+    assert panel.get_title() == "MSE"
+    assert panel.get_images()[0].get_array().flatten().tolist() == pytest.approx([100 * 8 / 1000] * 4)
+
+
+def test_an_incomplete_grid_is_an_error_that_names_what_is_missing(experiment):
+    runs, _ = experiment
+    tables.require_complete(runs)
+    with pytest.raises(InputError, match=r"toy: missing runs: CE width 0.5 epochs 4 seed 2; MSE width 1 epochs 8 seed"):
+        tables.require_complete(runs.drop(index=[1, 15]))
+
+
+def test_one_loss_alone_is_drawn_too(experiment):
+    runs, trajectories = (table[table["loss"] == "CE"] for table in experiment)
+    for name in Codebase().functions("figures"):
+        getattr(figures, name)(runs, trajectories)
 
 
 def test_losses_differ_without_colour():
@@ -123,7 +144,3 @@ def test_what_reads_tables_does_not_import_torch():
     code = f"import sys, {modules}; print('torch' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "False"
-
-
-def test_figures_are_drawn_without_a_screen():
-    assert matplotlib.get_backend().lower() == "agg"

@@ -80,7 +80,7 @@ def test_one_step_is_the_papers_sgd(small_run, digits):
         network = training.build_network(settings, digits).train()
         images = DeviceImages.load(digits, "train", CPU)
         order = EpochRandomness(settings, 0, len(images), CPU).order
-        normalization = Normalization.of(settings, digits, CPU)
+        normalization = Normalization.of(settings, digits, CPU, "train")
         logits, _ = network(normalization(images.images[order]))
         training.build_loss(settings)(logits, images.labels[order]).backward()
         norm = torch.sqrt(sum((p.grad**2).sum() for p in network.parameters()))
@@ -131,7 +131,7 @@ def test_without_augmentation_images_stay_as_they_are(small_run):
 
 
 def test_normalized_training_pixels_have_mean_0_and_deviation_1(small_run, digits):
-    normalization = Normalization.of(small_run().settings, digits, CPU)
+    normalization = Normalization.of(small_run().settings, digits, CPU, "train")
     pixels = normalization(torch.from_numpy(digits.images("train")))
     assert pixels.shape[1:] == (1, 8, 8)
     assert pixels.is_contiguous(memory_format=torch.channels_last)
@@ -139,12 +139,15 @@ def test_normalized_training_pixels_have_mean_0_and_deviation_1(small_run, digit
     assert float(pixels.std()) == pytest.approx(1, abs=1e-4)
 
 
-def test_normalization_constants_can_be_given(small_run, digits):
-    run = small_run(normalization={"mean": [0.5], "std": [0.25]})
-    pixels = Normalization.of(run.settings, digits, CPU)(torch.full((1, 2, 2, 1), 255, dtype=torch.uint8))
-    torch.testing.assert_close(pixels, torch.full((1, 1, 2, 2), 2.0))
+def test_normalization_constants_can_be_given_for_all_images_and_for_test_images_alone(small_run, digits):
+    run = small_run(normalization={"mean": [0.5], "std": [0.25]}, test_normalization={"mean": [0], "std": [1]})
+    white = torch.full((1, 2, 2, 1), 255, dtype=torch.uint8)
+    for split, value in (("train", 2.0), ("val", 2.0), ("test", 1.0)):
+        pixels = Normalization.of(run.settings, digits, CPU, split)(white)
+        torch.testing.assert_close(pixels, torch.full((1, 1, 2, 2), value))
+    run = small_run(normalization={"mean": [0, 0, 0], "std": [1, 1, 1]})
     with pytest.raises(InputError, match=r"training.normalization.mean: 3 values; allowed: 1, one a channel"):
-        Normalization.of(small_run(normalization={"mean": [0, 0, 0], "std": [1, 1, 1]}).settings, digits, CPU)
+        Normalization.of(run.settings, digits, CPU, "train")
 
 
 def test_a_loss_that_is_not_finite_ends_training_and_names_epoch_step_and_rate(small_run, digits):

@@ -7,13 +7,15 @@ import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
-from . import __version__
+from . import __version__, configuration
 from .errors import InputError
 from .metrics import collapse_metrics
+from .study import Study
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,9 +24,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_metrics(commands)
+    _add_plan(commands)
     options = parser.parse_args(arguments)
     try:
-        print_json(options.run(options))
+        options.run(options)
     except InputError as error:
         print(f"neural-collapse: {error}", file=sys.stderr)
         return 2
@@ -55,13 +58,46 @@ def _add_metrics(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=_metrics)
 
 
-def _metrics(options: argparse.Namespace) -> dict[str, float]:
-    return collapse_metrics(
+def _metrics(options: argparse.Namespace) -> None:
+    metrics = collapse_metrics(
         _array(options.features, "--features"),
         _array(options.labels, "--labels"),
         _array(options.weight, "--weight"),
         None if options.bias is None else _array(options.bias, "--bias"),
     )
+    print_json(metrics)
+
+
+def _add_plan(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "plan",
+        help="what a study costs, before it is run",
+        description="Print what a study costs, a column an experiment. Device hours come from the rate that is given, "
+        "or else from a few training steps of every network, timed on this machine.",
+    )
+    parser.add_argument("config", nargs="+", type=Path, help="configuration files, merged in order")
+    parser.add_argument("--tflops", type=_positive, help="effective rate of one device, in 1e12 operations a second")
+    parser.add_argument("--json", action="store_true", help="plain numbers: operations, hours and bytes")
+    parser.set_defaults(run=_plan)
+
+
+def _plan(options: argparse.Namespace) -> None:
+    study = Study(configuration.load(options.config))
+    from . import cost  # PyTorch takes seconds to import, which the other commands need not wait for
+
+    rate = None if options.tflops is None else options.tflops * 1e12
+    costs = {name: cost.experiment_cost(experiment, rate) for name, experiment in study.experiments.items()}
+    if options.json:
+        print(json.dumps({name: asdict(each) for name, each in costs.items()}, indent=2))
+    else:
+        print(cost.table(costs).to_string())
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"{text}; allowed: a number > 0")
+    return value
 
 
 def _array(path: Path, option: str) -> np.ndarray:

@@ -59,6 +59,7 @@ def validated(config: Mapping, codebase: Codebase) -> dict:
         config["experiments"] = {
             name: _merged(defaults, value) if isinstance(value, Mapping) else value
             for name, value in config["experiments"].items()
+            if value is not None  # how an overlay takes an experiment out
         }
     config = _completed(config, schema, fill=True)
     _check(config, schema, "")

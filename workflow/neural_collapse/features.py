@@ -36,7 +36,7 @@ def extract(
         and the fields of `metrics.FeatureStatistics`, each with a leading axis S.
     """
     splits = {split: DeviceImages.load(dataset, split, device) for split in SPLITS}
-    normalization = Normalization.of(settings, dataset, device)
+    normalizations = {split: Normalization.of(settings, dataset, device, split) for split in SPLITS}
     network = build_network(settings, dataset).to(device)
     rows = []
     for name, path in snapshots.items():
@@ -44,7 +44,7 @@ def extract(
         network.load_state_dict(tensors)
         epoch = int(metadata["epoch"])
         randomness = EpochRandomness(settings, epoch, len(splits["train"]), device) if augmented else None
-        train_features = last_layer_features(network, splits["train"], normalization, randomness)
+        train_features = last_layer_features(network, splits["train"], normalizations["train"], randomness)
         classifier = [network.classifier.weight, network.classifier.bias]
         statistics = feature_statistics(
             train_features,
@@ -56,8 +56,8 @@ def extract(
                 "snapshot": name,
                 "epoch": epoch,
                 "accuracy_train": statistics.accuracy,
-                "accuracy_val": accuracy(network, splits["val"], normalization),
-                "accuracy_test": accuracy(network, splits["test"], normalization),
+                "accuracy_val": accuracy(network, splits["val"], normalizations["val"]),
+                "accuracy_test": accuracy(network, splits["test"], normalizations["test"]),
             }
             | {field.name: getattr(statistics, field.name) for field in fields(FeatureStatistics)}
         )

@@ -7,116 +7,264 @@ its name is its name in the configuration and of its files. Nothing here reads f
 from __future__ import annotations
 
 import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.figure import Figure, FigureBase
+from matplotlib.ticker import LogLocator, NullLocator, PercentFormatter
 
 from . import plotstyle
+
+_NC1 = {"nc1": "$\\mathcal{NC}_1$: variability collapse"}
+_AS_IN_THE_PAPER = {**_NC1, "nc2": "$\\mathcal{NC}_2$: simplex ETF", "nc3": "$\\mathcal{NC}_3$: self-duality"}
+_CENTERED = {
+    **_NC1,
+    "nc2_centered": "$\\mathcal{NC}_2$, $W$ less its mean row",
+    "nc3_centered": "$\\mathcal{NC}_3$, $W$ less its mean row",
+}
 
 
 def nc_evolution(runs: pd.DataFrame, trajectories: pd.DataFrame) -> Figure:
     """Fig. 1 of the paper: NC1, NC2 and NC3 over the epochs of the largest configuration, a line a loss."""
-    panels = {
-        "nc1": "$\\mathcal{NC}_1$: variability collapse",
-        "nc2": "$\\mathcal{NC}_2$: simplex ETF",
-        "nc3": "$\\mathcal{NC}_3$: self-duality",
-    }
-    figure, axes = _evolution(trajectories, panels)
-    for axis in axes:
-        axis.set_yscale("log")
-    return figure
+    return _page(
+        2.3, _setting_of_largest(trajectories), lambda figure: _nc_panels(figure, trajectories, _AS_IN_THE_PAPER)
+    )
+
+
+def nc_evolution_centered(runs: pd.DataFrame, trajectories: pd.DataFrame) -> Figure:
+    """Fig. 1 with the classifier's mean row taken off first, as the released code measures NC2 and NC3."""
+    return _page(2.3, _setting_of_largest(trajectories), lambda figure: _nc_panels(figure, trajectories, _CENTERED))
 
 
 def accuracy_evolution(runs: pd.DataFrame, trajectories: pd.DataFrame) -> Figure:
     """Fig. 2 of the paper: training, validation and test accuracy over the epochs of the largest configuration."""
-    panels = {
-        "accuracy_train": "Training accuracy",
-        "accuracy_val": "Validation accuracy",
-        "accuracy_test": "Test accuracy",
-    }
-    figure, axes = _evolution(trajectories[trajectories["epoch"] > 0], panels)
-    for axis in axes:
-        axis.yaxis.set_major_formatter(PercentFormatter(1))
-        axis.sharey(axes[0])
-    return figure
+    return _page(2.3, _setting_of_largest(trajectories), lambda figure: _accuracy_panels(figure, trajectories))
 
 
 def test_accuracy(runs: pd.DataFrame, trajectories: pd.DataFrame) -> Figure:
     """Fig. 3 of the paper: mean test accuracy of the model best on validation data, width x epochs, a panel a loss."""
-    losses = list(dict.fromkeys(runs["loss"]))
-    grouped = runs.groupby(["loss", "width", "epochs"])["accuracy_test"]
-    means, spreads = grouped.mean(), grouped.std()
-    widths, epochs = sorted(runs["width"].unique()), sorted(runs["epochs"].unique())
-    color_scale = mpl.colors.Normalize(means.min(), means.max())
-    with mpl.rc_context({**plotstyle.RC, "axes.grid": False}):
-        columns = min(len(losses), 4)
-        rows = -(-len(losses) // columns)
-        figure, axes = plt.subplots(
-            rows, columns, figsize=(plotstyle.PAGE_INCHES, 0.9 + 0.42 * len(widths) * rows), squeeze=False, sharey=True
-        )
-        for axis in axes.flat[len(losses) :]:
-            axis.set_axis_off()
-        for axis, loss in zip(axes.flat, losses, strict=False):
-            cells = np.array([[means[loss, width, budget] for budget in epochs] for width in widths])
-            image = axis.imshow(cells, norm=color_scale, cmap="cividis", origin="lower", aspect="auto")
-            for row, width in enumerate(widths):
-                for column, budget in enumerate(epochs):
-                    dark = color_scale(cells[row, column]) < 0.55
-                    spread = spreads[loss, width, budget]
-                    label = f"{cells[row, column]:.2%}".rstrip("%")
-                    label += "" if np.isnan(spread) else f"\n±{100 * spread:.2f}"
-                    axis.text(
-                        column, row, label, ha="center", va="center", fontsize=6.5, color="white" if dark else "black"
-                    )
-            axis.set_title(loss)
-            axis.set_xticks(range(len(epochs)), [f"{budget}" for budget in epochs])
-            axis.set_yticks(range(len(widths)), [f"{width:g}" for width in widths])
-            axis.set_xlabel("epochs")
-            axis.spines[:].set_visible(False)
-            axis.tick_params(length=0)
-        for axis in axes[:, 0]:
-            axis.set_ylabel("width")
-        bar = figure.colorbar(image, ax=axes, shrink=0.9, pad=0.01)
-        bar.ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
-        bar.set_label("test accuracy")
-        figure.suptitle(
-            f"{_setting(runs)}, {_count(runs['seed'].nunique(), 'seed')}, mean ± standard deviation", fontsize=8
-        )
-    return figure
+    means, spreads = _over_seeds(runs)
+    setting = f"{_setting(runs)}, {_seeds(runs)} (mean ± standard deviation)"
+    return _page(
+        _heatmap_height(runs, means), setting, lambda figure: _heatmaps(figure, means, spreads, "test accuracy, %")
+    )
 
 
-def _evolution(trajectories: pd.DataFrame, panels: dict[str, str]) -> tuple[Figure, list[Axes]]:
-    """A panel a column; a line a loss, the mean over seeds, and a band from the smallest to the largest seed."""
-    width, epochs = trajectories["width"].max(), trajectories["epochs"].max()
-    largest = trajectories[(trajectories["width"] == width) & (trajectories["epochs"] == epochs)]
-    styles = plotstyle.loss_styles(dict.fromkeys(trajectories["loss"]))
+def accuracy_gap(runs: pd.DataFrame, trajectories: pd.DataFrame) -> Figure:
+    """How far each loss is from the first one: the mean over seeds of its test accuracy less the first loss's."""
+    gaps = _gaps(runs)
+    setting = f"{_setting(runs)}, {_seeds(runs)}"
+    return _page(_heatmap_height(runs, gaps), setting, lambda figure: _gap_heatmaps(figure, runs, gaps))
+
+
+def seed_variance(runs: pd.DataFrame, trajectories: pd.DataFrame) -> Figure:
+    """Test accuracy of every run, by width and budget: what the seed alone changes, beside what the loss does."""
+    setting = f"{_setting(runs)}, {_seeds(runs)} (point: a run, bar: mean)"
+    return _page(2.4, setting, lambda figure: _seed_panels(figure, runs))
+
+
+def overview(runs: pd.DataFrame, trajectories: pd.DataFrame) -> Figure:
+    """Everything on one page."""
+    means, spreads = _over_seeds(runs)
+    gaps = _gaps(runs)
+    parts = {
+        "a  Neural collapse on training data": (2.1, lambda part: _nc_panels(part, trajectories, _AS_IN_THE_PAPER)),
+        "b  Accuracy": (2.1, lambda part: _accuracy_panels(part, trajectories)),
+        "c  Test accuracy, %": (
+            _heatmap_height(runs, means),
+            lambda part: _heatmaps(part, means, spreads, "test accuracy, %"),
+        ),
+        "d  Difference of test accuracy": (
+            _heatmap_height(runs, gaps),
+            lambda part: _gap_heatmaps(part, runs, gaps),
+        ),
+        "e  Every run": (2.2, lambda part: _seed_panels(part, runs)),
+    }
+    heights = [height for height, _ in parts.values()]
+
+    def draw(figure: FigureBase) -> None:
+        rows = figure.subfigures(len(parts), 1, height_ratios=heights)
+        for row, (title, (_, panels)) in zip(rows, parts.items(), strict=True):
+            row.suptitle(title, x=0.01, ha="left", fontsize=9, fontweight="bold")
+            panels(row)
+
+    return _page(sum(heights), f"{_setting_of_largest(trajectories)} in a and b", draw)
+
+
+def _page(height: float, setting: str, draw) -> Figure:
+    """A figure of a page's width with its setting above it."""
     with mpl.rc_context(plotstyle.RC):
-        figure, axes = plt.subplots(1, len(panels), figsize=(plotstyle.PAGE_INCHES, 2.3))
-        for axis, (column, title) in zip(axes, panels.items(), strict=True):
-            for loss, style in styles.items():
-                values = largest[largest["loss"] == loss].groupby("epoch")[column]
-                mean = values.mean()
-                axis.plot(mean.index, mean, label=loss, **style)
-                axis.fill_between(mean.index, values.min(), values.max(), color=style["color"], alpha=0.18, linewidth=0)
-            axis.set_title(title)
-            axis.set_xlabel("epoch")
-        handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
-        figure.suptitle(
-            f"{_setting(largest)}, width {width:g}, {_count(epochs, 'epoch')}, "
-            f"{_count(largest['seed'].nunique(), 'seed')} (line: mean, band: range)",
-            fontsize=8,
-        )
-    return figure, list(axes)
+        figure = Figure(figsize=(plotstyle.PAGE_INCHES, height))
+        figure.suptitle(setting, fontsize=8)
+        draw(figure)
+        return figure
+
+
+# Panels
+
+
+def _nc_panels(figure: FigureBase, trajectories: pd.DataFrame, panels: dict[str, str]) -> None:
+    for axis in _evolution(figure, trajectories, panels):
+        axis.set_yscale("log")
+        low, high = axis.get_ylim()
+        axis.yaxis.set_major_locator(LogLocator(subs=(1,) if high > 200 * low else (1, 2, 5)))
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_locator(NullLocator())
+
+
+def _accuracy_panels(figure: FigureBase, trajectories: pd.DataFrame) -> None:
+    panels = {f"accuracy_{split}": f"{name} accuracy" for split, name in _SPLIT_NAMES.items()}
+    axes = _evolution(figure, trajectories[trajectories["epoch"] > 0], panels)
+    for axis in axes:
+        axis.yaxis.set_major_formatter(PercentFormatter(1))
+        axis.sharey(axes[0])
+
+
+_SPLIT_NAMES = {"train": "Training", "val": "Validation", "test": "Test"}
+
+
+def _evolution(figure: FigureBase, trajectories: pd.DataFrame, panels: dict[str, str]) -> list[Axes]:
+    """A panel a column; a line a loss, the mean over seeds, and a band from the smallest to the largest seed."""
+    largest = _largest(trajectories)
+    styles = plotstyle.loss_styles(dict.fromkeys(trajectories["loss"]))
+    axes = figure.subplots(1, len(panels))
+    for axis, (column, title) in zip(axes, panels.items(), strict=True):
+        for loss, style in styles.items():
+            values = largest[largest["loss"] == loss].groupby("epoch")[column]
+            mean = values.mean()
+            axis.plot(mean.index, mean, label=loss, **style)
+            axis.fill_between(mean.index, values.min(), values.max(), color=style["color"], alpha=0.18, linewidth=0)
+        axis.set_title(title)
+        axis.set_xlabel("epoch")
+    _legend(figure, axes[0])
+    return list(axes)
+
+
+def _heatmaps(figure: FigureBase, means: pd.Series, spreads: pd.Series, label: str) -> None:
+    """A panel a loss on one colour scale; each cell says its mean and standard deviation in per cent."""
+    colors = mpl.colors.Normalize(100 * means.min(), 100 * means.max())
+
+    def text(point: tuple) -> str:
+        spread = spreads[point]
+        return f"{100 * means[point]:.2f}" + ("" if np.isnan(spread) else f"\n±{100 * spread:.2f}")
+
+    _grid(figure, 100 * means, colors, "cividis", text, label)
+
+
+def _gap_heatmaps(figure: FigureBase, runs: pd.DataFrame, gaps: pd.Series) -> None:
+    """A panel a loss but the first, on one colour scale that is white where there is no difference."""
+    if gaps.empty:
+        figure.text(0.5, 0.5, "one loss alone: there is no difference to show", ha="center", va="center")
+        return
+    limit = max(100 * gaps.abs().max(), 1e-9)
+    colors = mpl.colors.Normalize(-limit, limit)
+    reference = runs["loss"].iloc[0]
+    _grid(figure, 100 * gaps, colors, "PuOr", lambda point: f"{100 * gaps[point]:+.2f}", f"loss − {reference}, points")
+
+
+def _grid(figure: FigureBase, values: pd.Series, colors, colormap: str, text, label: str) -> None:
+    losses, widths, epochs = (list(dict.fromkeys(values.index.get_level_values(level))) for level in range(3))
+    widths, epochs = sorted(widths), sorted(epochs)
+    columns = min(len(losses), 4)
+    axes = figure.subplots(-(-len(losses) // columns), columns, squeeze=False)
+    for axis in axes.flat[len(losses) :]:
+        axis.set_axis_off()
+    for axis, loss in zip(axes.flat, losses, strict=False):
+        cells = np.array([[values[loss, width, budget] for budget in epochs] for width in widths])
+        image = axis.imshow(cells, norm=colors, cmap=colormap, origin="lower", aspect="auto")
+        for row, width in enumerate(widths):
+            for column, budget in enumerate(epochs):
+                red, green, blue, _ = image.cmap(colors(cells[row, column]))
+                dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
+                color = "white" if dark else "black"
+                point = (loss, width, budget)
+                axis.text(column, row, text(point), ha="center", va="center", fontsize=6.5, color=color)
+        axis.grid(False)
+        axis.set_title(loss)
+        axis.set_xticks(range(len(epochs)), [f"{budget}" for budget in epochs])
+        axis.set_yticks(range(len(widths)), [f"{width:g}" for width in widths])
+        axis.set_xlabel("epochs")
+        axis.spines[:].set_visible(False)
+        axis.tick_params(length=0)
+    for axis in axes[:, 0]:
+        axis.set_ylabel("width")
+    figure.colorbar(image, ax=axes, shrink=0.9, pad=0.01, label=label)
+
+
+def _seed_panels(figure: FigureBase, runs: pd.DataFrame) -> None:
+    """A panel a width; at each budget a column of runs a loss."""
+    widths, epochs = sorted(runs["width"].unique()), sorted(runs["epochs"].unique())
+    styles = plotstyle.loss_styles(dict.fromkeys(runs["loss"]))
+    axes = figure.subplots(1, len(widths), squeeze=False, sharey=True)[0]
+    step = 0.8 / len(styles)
+    for axis, width in zip(axes, widths, strict=True):
+        for index, (loss, style) in enumerate(styles.items()):
+            for place, budget in enumerate(epochs):
+                chosen = (runs["width"] == width) & (runs["epochs"] == budget) & (runs["loss"] == loss)
+                values = runs.loc[chosen, "accuracy_test"]
+                x = place + (index - (len(styles) - 1) / 2) * step
+                point = {**style, "linestyle": "none", "alpha": 0.8}
+                axis.plot([x] * len(values), values, label=loss if place == 0 else None, **point)
+                axis.hlines(values.mean(), x - 0.4 * step, x + 0.4 * step, color=style["color"], linewidth=1.5)
+        axis.set_title(f"width {width:g}")
+        axis.set_xticks(range(len(epochs)), [f"{budget}" for budget in epochs])
+        axis.set_xlabel("epochs")
+        axis.grid(axis="x", visible=False)
+    axes[0].set_ylabel("test accuracy")
+    axes[0].yaxis.set_major_formatter(PercentFormatter(1))
+    _legend(figure, axes[0])
+
+
+def _legend(figure: FigureBase, axis: Axes) -> None:
+    handles, labels = axis.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), handlelength=4)
+
+
+# Numbers and words
+
+
+def _largest(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the largest width and the largest budget."""
+    return table[(table["width"] == table["width"].max()) & (table["epochs"] == table["epochs"].max())]
+
+
+def _over_seeds(runs: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Mean and standard deviation of the test accuracy by (loss, width, epochs), losses in the order of the study."""
+    grouped = runs.groupby(["loss", "width", "epochs"], sort=False)["accuracy_test"]
+    return grouped.mean(), grouped.std()
+
+
+def _gaps(runs: pd.DataFrame) -> pd.Series:
+    """Mean test accuracy of each loss but the first, less that of the first, by (loss, width, epochs)."""
+    means, _ = _over_seeds(runs)
+    reference, *others = dict.fromkeys(runs["loss"])
+    differences = {
+        point: value - means[(reference, *point[1:])] for point, value in means.items() if point[0] in others
+    }
+    return pd.Series(differences, dtype=float)
+
+
+def _heatmap_height(runs: pd.DataFrame, values: pd.Series) -> float:
+    losses = values.index.get_level_values(0).nunique() if len(values) else 1
+    return 0.9 + (0.2 + 0.34 * runs["width"].nunique()) * -(-losses // 4)
 
 
 def _setting(table: pd.DataFrame) -> str:
     """What was run, so that no figure can be taken for that of another study."""
     row = table.iloc[0]
     return f"{row['experiment']}: {row['network']} on {row['dataset']}"
+
+
+def _setting_of_largest(trajectories: pd.DataFrame) -> str:
+    row = _largest(trajectories).iloc[0]
+    epochs = _count(row["epochs"], "epoch")
+    return (
+        f"{_setting(trajectories)}, width {row['width']:g}, {epochs}, {_seeds(trajectories)} (line: mean, band: range)"
+    )
+
+
+def _seeds(table: pd.DataFrame) -> str:
+    return _count(table["seed"].nunique(), "seed")
 
 
 def _count(number: int, noun: str) -> str:

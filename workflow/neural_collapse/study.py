@@ -23,6 +23,12 @@ RESULTS = Path("results")
 # Paths as rules know them; `Run.directory` and `Stem.directory` fill them in.
 RUN = f"{RESULTS}/runs/{{experiment}}/{{loss}}/width{{width}}/epochs{{epochs}}/seed{{seed}}"
 STEM = f"{RESULTS}/stems/{{experiment}}/{{loss}}/width{{width}}/seed{{seed}}/to{{to}}"
+# The same of the candidates from which a weight decay is chosen, and the choice.
+CANDIDATE = (
+    f"{RESULTS}/tuning/{{experiment}}/{{loss}}/width{{width}}/epochs{{epochs}}/seed{{seed}}/decay{{weight_decay}}"
+)
+CANDIDATE_STEM = f"{RESULTS}/stems/{{experiment}}/{{loss}}/width{{width}}/seed{{seed}}/decay{{weight_decay}}/to{{to}}"
+CHOICE = f"{RESULTS}/tuning/{{experiment}}/{{loss}}/width{{width}}/epochs{{epochs}}/weight_decay.json"
 
 
 class Study:
@@ -67,15 +73,35 @@ class Study:
             "epochs": r"[1-9]\d*",
             "seed": r"0|[1-9]\d*",
             "to": r"[1-9]\d*",
+            "weight_decay": r"[0-9][0-9.e-]*",
         }
 
-    def run(self, experiment: str, loss: str, width: str, epochs: str, seed: str) -> Run:
-        """The run that a rule's wildcards name."""
-        return Run(self.experiments[experiment], loss, _number(width), int(epochs), int(seed))
+    @property
+    def adopted_wildcard(self) -> str:
+        """Experiments, as a wildcard of `RUN`, whose runs are adopted: tuned, and at a seed of the candidates."""
+        tuned = {name: each.tuning["seeds"] for name, each in self.experiments.items() if each.tuning}
+        return "|".join(f"{re.escape(name)}(?={_at_seeds(seeds)})" for name, seeds in tuned.items()) or _NONE
 
-    def stem(self, experiment: str, loss: str, width: str, seed: str, to: str) -> Stem:
+    @property
+    def trained_wildcard(self) -> str:
+        """Experiments, as a wildcard of `RUN`, whose runs are trained: all that are not adopted."""
+        return f"(?!{self.adopted_wildcard})(?:{_one_of(self.experiments)})"
+
+    def run(
+        self, experiment: str, loss: str, width: str, epochs: str, seed: str, weight_decay: str | None = None
+    ) -> Run:
+        """The run, or with a weight decay the candidate, that a rule's wildcards name."""
+        decay = None if weight_decay is None else float(weight_decay)
+        return Run(self.experiments[experiment], loss, _number(width), int(epochs), int(seed), decay)
+
+    def stem(self, experiment: str, loss: str, width: str, seed: str, to: str, weight_decay: str | None = None) -> Stem:
         """The stem that a rule's wildcards name."""
-        return Stem(self.experiments[experiment], loss, _number(width), int(seed), int(to))
+        decay = None if weight_decay is None else float(weight_decay)
+        return Stem(self.experiments[experiment], loss, _number(width), int(seed), int(to), decay)
+
+    def choice(self, experiment: str, loss: str, width: str, epochs: str) -> Choice:
+        """The choice of a weight decay that a rule's wildcards name."""
+        return Choice(self.experiments[experiment], loss, _number(width), int(epochs))
 
     def dataset_source(self, dataset: str) -> dict:
         """Kind of a dataset and the options of that kind."""
@@ -132,6 +158,43 @@ class Experiment:
         grid = product(*(self.config[axis] for axis in ("losses", "widths", "epochs", "seeds")))
         return [Run(self, *point) for point in grid]
 
+    @property
+    def tuning(self) -> dict | None:
+        """Candidates and seeds from which the weight decay is chosen, or None where the config gives a number."""
+        weight_decay = self.config["training"]["weight_decay"]
+        return weight_decay if isinstance(weight_decay, Mapping) else None
+
+    @cached_property
+    def candidates(self) -> list[Run]:
+        """Every candidate from which a weight decay is chosen."""
+        if self.tuning is None:
+            return []
+        return [run for seed in self.tuning["seeds"] for choice in self.choices for run in choice.candidates(seed)]
+
+    @property
+    def choices(self) -> list[Choice]:
+        """Every choice of a weight decay."""
+        if self.tuning is None:
+            return []
+        return [
+            Choice(self, *point) for point in product(*(self.config[axis] for axis in ("losses", "widths", "epochs")))
+        ]
+
+    @property
+    def adopted(self) -> list[Run]:
+        """Runs of the grid that are trained as candidates."""
+        return [run for run in self.runs if self.tuning is not None and run.seed in self.tuning["seeds"]]
+
+    @property
+    def trained(self) -> list[Run]:
+        """Every run that is trained, of the grid and of the candidates."""
+        return [*(run for run in self.runs if run not in self.adopted), *self.candidates]
+
+    @property
+    def stems(self) -> list[Stem]:
+        """Every shared stem."""
+        return list(dict.fromkeys(stem for run in self.trained for stem in run.stems))
+
     def outputs(self, name: str) -> list[Path]:
         """The file `name` of every run."""
         return [run.directory / name for run in self.runs]
@@ -149,6 +212,26 @@ class Experiment:
     def figure_key(self, figure: str) -> str:
         """Key of a figure."""
         return digest([self.study.codebase.fingerprint("figure.py", f"figures.{figure}"), self.table_key])
+
+    @property
+    def jobs(self) -> dict[str, int]:
+        """Jobs of each rule for the experiment's figures, without the dataset's."""
+        kept = [run for run in self.candidates if run.seed in self.config["seeds"]]
+        tuned_stems = sum(stem.weight_decay is not None for stem in self.stems)
+        counts = {
+            "train_stem": len(self.stems) - tuned_stems,
+            "train_candidate_stem": tuned_stems,
+            "train": len(self.trained) - len(self.candidates),
+            "train_candidate": len(self.candidates),
+            "choose_weight_decay": len(self.choices),
+            "adopt_candidate": len(self.adopted),
+            "extract_features": len(self.trained) - len(self.candidates),
+            "extract_candidate_features": len(kept),
+            "nc_metrics": len(self.runs),
+            "collect": 1,
+            "figure": len(self.figures),
+        }
+        return {rule: count for rule, count in counts.items() if count}
 
     @cached_property
     def stem_ends(self) -> list[int]:
@@ -171,12 +254,17 @@ class Stem:
     width: float
     seed: int
     to: int
+    weight_decay: float | None = None
 
     @property
     def directory(self) -> Path:
         """Where the stem's state and snapshots are, until the runs that need them are done."""
-        fields = {"loss": self.loss, "width": f"{self.width:g}", "seed": self.seed, "to": self.to}
-        return Path(STEM.format(experiment=self.experiment.name, **fields))
+        return _filled(STEM if self.weight_decay is None else CANDIDATE_STEM, self)
+
+    @property
+    def own_epochs(self) -> int:
+        """Epochs that the stem trains itself, after its parent."""
+        return self.to - (self.parent.to if self.parent else 0)
 
     @property
     def state(self) -> Path:
@@ -191,18 +279,18 @@ class Stem:
     @property
     def parent(self) -> Stem | None:
         """The stem that this one goes on from."""
-        return _last_stem(self.experiment, self.loss, self.width, self.seed, before=self.to)
+        return _last_stem(self, before=self.to)
 
     @property
     def inputs(self) -> dict[str, Path]:
         """Input files of `train_stem`."""
-        return _training_inputs(self.experiment, self.parent)
+        return {"manifest": self.experiment.manifest, **_stem_input(self.parent)}
 
     @property
     def _runs(self) -> list[Run]:
         config = self.experiment.config
         return [
-            Run(self.experiment, self.loss, self.width, epochs, self.seed)
+            Run(self.experiment, self.loss, self.width, epochs, self.seed, self.weight_decay)
             for epochs in config["epochs"]
             if first_decay(epochs, config["training"]) >= self.to
         ]
@@ -231,31 +319,56 @@ class Stem:
 
 @dataclass(frozen=True)
 class Run:
-    """One training: (loss, width, epochs, seed) of an experiment."""
+    """One training: (loss, width, epochs, seed) of an experiment; a candidate, if it has a weight decay of its own."""
 
     experiment: Experiment
     loss: str
     width: float
     epochs: int
     seed: int
+    weight_decay: float | None = None
 
     @property
     def directory(self) -> Path:
         """Where everything of the run is."""
-        fields = {"loss": self.loss, "width": f"{self.width:g}", "epochs": self.epochs, "seed": self.seed}
-        return Path(RUN.format(experiment=self.experiment.name, **fields))
+        return _filled(RUN if self.weight_decay is None else CANDIDATE, self)
+
+    @property
+    def awaits_choice(self) -> bool:
+        """Whether the run's weight decay is known only once the candidates are trained."""
+        return self.experiment.tuning is not None and self.weight_decay is None
+
+    @property
+    def choice(self) -> Choice:
+        """The choice of weight decay that this run awaits or takes part in."""
+        return Choice(self.experiment, self.loss, self.width, self.epochs)
 
     @property
     def inputs(self) -> dict[str, Path]:
         """Input files of `train`."""
-        return _training_inputs(self.experiment, self.stem)
+        choice = {"choice": self.choice.path} if self.awaits_choice else {}
+        return {"manifest": self.experiment.manifest, **_stem_input(self.stem), **choice}
+
+    @property
+    def adoption_inputs(self) -> dict[str, object]:
+        """Input files of `adopt_candidate`: the choice, and of each candidate in order every file that a run keeps."""
+        folders = [run.directory for run in self.choice.candidates(self.seed)]
+        names = {
+            "history": "history.csv",
+            "best": "best.safetensors",
+            "final": "final.safetensors",
+            "run": "run.json",
+            "features": "features.npz",
+        }
+        files = {name: [folder / file for folder in folders] for name, file in names.items()}
+        return {"choice": self.choice.path, **files}
 
     @property
     def stem(self) -> Stem | None:
-        """The stem that the run goes on from."""
-        config = self.experiment.config
-        limit = first_decay(self.epochs, config["training"]) + 1
-        return _last_stem(self.experiment, self.loss, self.width, self.seed, before=limit)
+        """The stem that the run goes on from; none where budgets may come to have different weight decays."""
+        if self.awaits_choice:
+            return None
+        return _last_stem(self, before=first_decay(self.epochs, self.experiment.config["training"]) + 1)
 
     @property
     def stems(self) -> list[Stem]:
@@ -275,10 +388,17 @@ class Run:
     @cached_property
     def snapshot_epochs(self) -> list[int]:
         """Epochs (completed) of the run's snapshots, ascending: 0 is the untrained network, the last is the end."""
+        if self.seed not in self.experiment.config["seeds"]:
+            return [self.epochs]  # a candidate that no run of the grid will adopt
         snapshots = self.experiment.config["snapshots"]
         if isinstance(snapshots, list):
             return sorted({epoch for epoch in snapshots if epoch < self.epochs} | {self.epochs})
         return sorted({round(self.epochs * part / snapshots) for part in range(snapshots + 1)})
+
+    @property
+    def own_epochs(self) -> int:
+        """Epochs that the run trains itself, after its stem."""
+        return self.epochs - (self.stem.to if self.stem else 0)
 
     @property
     def identity(self) -> dict:
@@ -296,12 +416,14 @@ class Run:
     def settings(self) -> dict:
         """Everything that determines the trained weights, but for the data and the code."""
         config = self.experiment.config
+        candidate = {} if self.weight_decay is None else {"weight_decay": self.weight_decay}
         return {
             "loss": self.experiment.study.config["losses"][self.loss],
             "network": {**config["network"], "width": self.width},
             "epochs": self.epochs,
             "seed": self.seed,
             **config["training"],
+            **candidate,
         }
 
     @property
@@ -330,18 +452,68 @@ class Run:
         return digest([self.features_key, self.experiment.study.codebase.fingerprint("nc_metrics.py")])
 
 
+@dataclass(frozen=True)
+class Choice:
+    """The weight decay of a (loss, width, epochs), chosen among candidates by validation accuracy."""
+
+    experiment: Experiment
+    loss: str
+    width: float
+    epochs: int
+
+    @property
+    def path(self) -> Path:
+        """The choice with the scores of all candidates."""
+        return _filled(CHOICE, self)
+
+    def candidates(self, seed: int) -> list[Run]:
+        """The candidates at one seed, in the order of the configuration."""
+        decays = self.experiment.tuning["candidates"]
+        return [Run(self.experiment, self.loss, self.width, self.epochs, seed, decay) for decay in decays]
+
+    @property
+    def records(self) -> list[Path]:
+        """The run.json of every candidate at every seed of the tuning."""
+        seeds = self.experiment.tuning["seeds"]
+        return [run.directory / "run.json" for seed in seeds for run in self.candidates(seed)]
+
+    @property
+    def key(self) -> str:
+        """Key of `choose_weight_decay`."""
+        code = self.experiment.study.codebase.fingerprint("choose_weight_decay.py")
+        runs = [run.train_key for seed in self.experiment.tuning["seeds"] for run in self.candidates(seed)]
+        return digest([code, runs])
+
+
 def dataset_directory(dataset: str) -> Path:
     """Folder of a prepared dataset."""
     return RESULTS / "datasets" / dataset
 
 
-def _training_inputs(experiment: Experiment, stem: Stem | None) -> dict[str, Path]:
-    return {"manifest": experiment.manifest} | ({} if stem is None else {"stem": stem.state})
+def _filled(pattern: str, point: Run | Stem | Choice) -> Path:
+    """A path pattern with the values of a point of the grid."""
+    values = {**vars(point), "experiment": point.experiment.name}
+    return Path(
+        pattern.format_map({key: f"{value:g}" if isinstance(value, float) else value for key, value in values.items()})
+    )
 
 
-def _last_stem(experiment: Experiment, loss: str, width: float, seed: int, *, before: int) -> Stem | None:
-    ends = [end for end in experiment.stem_ends if end < before]
-    return Stem(experiment, loss, width, seed, ends[-1]) if ends else None
+def _stem_input(stem: Stem | None) -> dict[str, Path]:
+    return {} if stem is None else {"stem": stem.state}
+
+
+def _last_stem(point: Run | Stem, *, before: int) -> Stem | None:
+    ends = [end for end in point.experiment.stem_ends if end < before]
+    if not ends:
+        return None
+    return Stem(point.experiment, point.loss, point.width, point.seed, ends[-1], point.weight_decay)
+
+
+_NONE = "(?!)"  # a regular expression that nothing matches
+
+
+def _at_seeds(seeds: Iterable[int]) -> str:
+    return f"/.*/seed(?:{_one_of(map(str, seeds))})/"
 
 
 def _one_of(names: Iterable[str]) -> str:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import fields
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from .errors import InputError
 from .files import atomic_path, read_json
 from .metrics import FeatureStatistics, metrics_from_statistics
 
@@ -40,6 +42,18 @@ def metrics_of_snapshots(features: str | Path) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def require_complete(table: pd.DataFrame) -> None:
+    """Raise InputError, naming what is missing, unless a table has every (loss, width, epochs, seed) of its grid."""
+    axes = ["loss", "width", "epochs", "seed"]
+    grid = product(*(table[axis].unique() for axis in axes))
+    missing = sorted(set(grid) - set(table[axes].itertuples(index=False, name=None)), key=str)
+    if missing:
+        names = "; ".join(
+            f"{loss} width {width:g} epochs {epochs} seed {seed}" for loss, width, epochs, seed in missing
+        )
+        raise InputError(f"table of {table['experiment'].iloc[0]}: missing runs: {names}; allowed: the whole grid")
+
+
 def collect(run_records: Iterable[str | Path], metrics: Iterable[str | Path]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The tables `runs` and `trajectories` of an experiment.
 
@@ -49,7 +63,8 @@ def collect(run_records: Iterable[str | Path], metrics: Iterable[str | Path]) ->
 
     Returns:
         runs: the identity, best_epoch, accuracy_val and accuracy_test of the best snapshot, and of the last one
-        final_accuracy_train, final_accuracy_val, final_accuracy_test and every metric; then train_seconds.
+        final_accuracy_train, final_accuracy_val, final_accuracy_test and every metric; then weight_decay and
+        train_seconds.
         trajectories: the identity, epoch, accuracies and metrics of every snapshot but the best.
     """
     runs, trajectories = [], []
@@ -67,7 +82,7 @@ def collect(run_records: Iterable[str | Path], metrics: Iterable[str | Path]) ->
             | {"best_epoch": int(best["epoch"]), **{name: best[name] for name in values[1:]}}
             | {f"final_{name}": last[name] for name in values}
             | last.drop(["epoch", *values]).to_dict()
-            | {"train_seconds": record["train_seconds"]}
+            | {"weight_decay": record["settings"]["weight_decay"], "train_seconds": record["train_seconds"]}
         )
         for offset, (name, value) in enumerate(identity.items()):
             path.insert(offset, name, value)

@@ -69,15 +69,18 @@ class Normalization:
         self._shift = (-mean_ / std_).to(device, torch.float32)
 
     @classmethod
-    def of(cls, settings: Mapping, dataset: PreparedDataset, device: torch.device) -> Normalization:
-        """The settings' own constants, or those of the dataset's training pixels."""
-        given = settings["normalization"]
+    def of(cls, settings: Mapping, dataset: PreparedDataset, device: torch.device, split: str) -> Normalization:
+        """What the settings give for a split, or the constants of the dataset's training pixels."""
+        key = "normalization"
+        if split == "test" and settings["test_normalization"] is not None:
+            key = "test_normalization"
+        given = settings[key]
         if given is None:
             given = {"mean": dataset.manifest["pixel_mean"], "std": dataset.manifest["pixel_std"]}
         for name, values in given.items():
             if len(values) != dataset.channels:
                 raise InputError(
-                    f"training.normalization.{name}: {len(values)} values; allowed: {dataset.channels}, one a channel"
+                    f"training.{key}.{name}: {len(values)} values; allowed: {dataset.channels}, one a channel"
                 )
         return cls(given["mean"], given["std"], device)
 
@@ -253,7 +256,7 @@ def train(
     """
     until = settings["epochs"] if until is None else until
     training, validation = (DeviceImages.load(dataset, split, device) for split in ("train", "val"))
-    normalization = Normalization.of(settings, dataset, device)
+    normalization = Normalization.of(settings, dataset, device, "train")
     loss = build_loss(settings)
     network = build_network(settings, dataset)
     if start is None:

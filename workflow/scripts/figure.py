@@ -9,9 +9,10 @@ if TYPE_CHECKING:
 
 with job(snakemake.log[0]):
     import pandas as pd
-    from neural_collapse import figures, plotstyle
+    from neural_collapse import figures, plotstyle, tables
 
-    draw = getattr(figures, snakemake.wildcards.figure)
-    figure = draw(pd.read_csv(snakemake.input.runs), pd.read_csv(snakemake.input.trajectories))
+    runs, trajectories = (pd.read_csv(path) for path in (snakemake.input.runs, snakemake.input.trajectories))
+    tables.require_complete(runs)
+    figure = getattr(figures, snakemake.wildcards.figure)(runs, trajectories)
     plotstyle.save(figure, snakemake.output.pdf)
     plotstyle.save(figure, snakemake.output.png)

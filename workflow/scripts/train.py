@@ -10,16 +10,20 @@ if TYPE_CHECKING:
 
 with job(snakemake.log[0]):
     from neural_collapse import runs
+    from neural_collapse.files import read_json
     from neural_collapse.preparation import PreparedDataset
 
-    params, output = snakemake.params, snakemake.output
-    dataset = PreparedDataset.open(snakemake.input.manifest)
-    epochs = params.settings["epochs"]
+    params, output, source = snakemake.params, snakemake.output, snakemake.input
+    dataset = PreparedDataset.open(source.manifest)
+    settings = dict(params.settings)
+    if "choice" in source.keys():  # noqa: SIM118
+        settings["weight_decay"] = read_json(source.choice)["weight_decay"]
+    epochs = settings["epochs"]
     compute = {"device": params.device, "threads": snakemake.threads}
     state = runs.train_segment(
-        params.settings,
+        settings,
         dataset,
-        stem=Path(snakemake.input.stem) if "stem" in snakemake.input.keys() else None,  # noqa: SIM118
+        stem=Path(source.stem) if "stem" in source.keys() else None,  # noqa: SIM118
         until=epochs,
         snapshot_epochs=params.snapshot_epochs,
         snapshots=Path(output.snapshots),
@@ -29,7 +33,7 @@ with job(snakemake.log[0]):
     )
     runs.write_run(
         state,
-        params.settings,
+        settings,
         dataset,
         identity=params.identity,
         history=Path(output.history),

@@ -1,0 +1,119 @@
+"""The project around the code: versions in step, style, and what the interfaces promise."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+
+import pytest
+import yaml
+from neural_collapse import __version__
+from neural_collapse.provenance import Codebase
+
+from .conftest import ROOT
+
+
+def name_of(requirement: str) -> str:
+    return re.split(r"[<>=~!; \[]", requirement, maxsplit=1)[0].lower().replace("_", "-")
+
+
+@pytest.fixture(scope="module")
+def locked() -> dict[str, str]:
+    """Exact versions by package."""
+    lines = (ROOT / "envs" / "requirements.lock").read_text().splitlines()
+    pins = [line.split(";")[0].strip().split("==") for line in lines if line and not line.startswith("#")]
+    assert all(len(pin) == 2 for pin in pins), "every line of the lock is an exact version"
+    return {name_of(name): version for name, version in pins}
+
+
+@pytest.fixture(scope="module")
+def project() -> dict:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def test_the_conda_environment_is_in_step_with_the_lock(locked, project):
+    environment = yaml.safe_load((ROOT / "envs" / "environment.yaml").read_text())
+    pins = dict(pin.split("==") for pin in environment["dependencies"][-1]["pip"])
+    assert {name_of(name): version for name, version in pins.items()} == {
+        name: locked[name] for name in map(name_of, pins)
+    }
+    needed = project["dependencies"] + project["optional-dependencies"]["slurm"]
+    assert {name_of(name) for name in pins} == {name_of(requirement) for requirement in needed}
+
+
+def test_the_lock_has_every_dependency(locked, project):
+    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+    assert {name_of(requirement) for group in groups for requirement in group} <= set(locked)
+
+
+def test_the_versions_agree():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == __version__
+
+
+def test_the_library_imports_only_downward():
+    """Each module may import those on the floors below its own."""
+    floors = [
+        {"errors"},
+        {"files", "losses", "networks", "metrics", "schedule", "plotstyle", "provenance", "tuning"},
+        {"safe_pickle", "image_files", "downloads"},
+        {"datasets"},
+        {"preparation", "weights", "tables", "figures", "configuration", "jobs"},
+        {"training", "study"},
+        {"features", "runs", "cost"},
+        {"cli"},
+    ]
+    floor_of = {module: floor for floor, modules in enumerate(floors) for module in modules}
+    files_floor = floor_of["files"]
+    library = ROOT / "workflow" / "neural_collapse"
+    for path in library.glob("*.py"):
+        if path.stem == "__init__":
+            continue
+        used = set(re.findall(r"^\s*from \.(\w+) import", path.read_text(), re.MULTILINE))
+        for names in re.findall(r"^\s*from \. import ([\w, ]+)", path.read_text(), re.MULTILINE):
+            used |= set(names.split(", ")) - {"__version__"}
+        for module in used:
+            below = floor_of[module] < floor_of[path.stem] or (module == "files" and floor_of[path.stem] == files_floor)
+            assert below, f"{path.stem} imports {module}"
+
+
+def test_the_library_knows_nothing_of_snakemake():
+    for path in (ROOT / "workflow" / "neural_collapse").glob("*.py"):
+        assert not re.search(r"^\s*(import|from) snakemake", path.read_text(), re.MULTILINE), path.name
+
+
+def test_every_public_function_says_what_it_is():
+    for module in ("losses", "networks", "datasets", "figures"):
+        code = f"import neural_collapse.{module} as m; import inspect, sys; " + (
+            f"sys.exit(any(not inspect.getdoc(getattr(m, n)) for n in {sorted(Codebase().functions(module))}))"
+        )
+        subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["ruff", "check", "."],
+        ["ruff", "format", "--check", "."],
+        ["snakefmt", "--check", "Snakefile", "workflow/rules"],
+        ["snakemake", "--lint"],
+    ],
+    ids=" ".join,
+)
+def test_style(command):
+    result = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_the_schema_documents_every_key_with_a_type():
+    schema = yaml.safe_load((ROOT / "config" / "schema.yaml").read_text())
+
+    def check(part: dict, where: str) -> None:
+        assert {"type", "enum", "$ref"} & set(part), where
+        for key, child in part.get("properties", {}).items():
+            check(child, f"{where}.{key}")
+
+    check(schema, "schema")
+    check(schema["$defs"]["experiment"], "experiment")

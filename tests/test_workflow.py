@@ -1,0 +1,160 @@
+"""The workflow through Snakemake itself: one small study to its figures, and what runs when."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+import yaml
+
+from .conftest import ROOT, SMALL_STUDY, Workflow
+
+FIGURES = ("nc_evolution", "accuracy_evolution", "test_accuracy", "accuracy_gap", "seed_variance", "overview")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Workflow:
+    """The small study, run to its end once. Tests leave it as they found it."""
+    workflow = Workflow(tmp_path_factory.mktemp("study"), SMALL_STUDY)
+    workflow.run()
+    return workflow
+
+
+def test_the_demo_plans_the_jobs_that_its_grid_needs(tmp_path):
+    demo = Workflow(tmp_path, yaml.safe_load((ROOT / "config" / "demo.yaml").read_text()))
+    assert demo.planned() == {
+        "prepare_dataset": 1,
+        "train_stem": 16,  # 4 losses x 2 widths x 2 seeds, shared by 2 budgets
+        "train": 32,
+        "extract_features": 32,
+        "nc_metrics": 32,
+        "collect": 1,
+        "figure": 7,
+        "all": 1,
+    }
+
+
+def test_the_default_study_is_the_demo_and_another_study_is_not_mixed_with_it(workflow):
+    assert "results/figures/demo" not in workflow.run("--dry-run").stdout
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "1", "--dry-run"]
+    result = subprocess.run(command, cwd=workflow.directory, capture_output=True, text=True, check=True)
+    assert "results/figures/demo/nc_evolution.pdf" in result.stdout
+
+
+def test_a_study_ends_with_its_figures_tables_and_records(finished):
+    results = finished.directory / "results"
+    for figure in FIGURES:
+        assert (results / "figures" / "small" / f"{figure}.pdf").read_bytes().startswith(b"%PDF")
+        assert (results / "figures" / "small" / f"{figure}.png").read_bytes().startswith(b"\x89PNG")
+    runs = pd.read_csv(results / "tables" / "small" / "runs.csv")
+    assert len(runs) == 8
+    assert runs.notna().all(axis=None)
+    trajectories = pd.read_csv(results / "tables" / "small" / "trajectories.csv")
+    assert sorted(trajectories[trajectories["epochs"] == 7]["epoch"].unique()) == [0, 2, 5, 7]
+    record = json.loads((results / "runs/small/FL/width0.5/epochs7/seed1/run.json").read_text())
+    assert record["settings"]["loss"] == {"kind": "focal", "gamma": 3, "reduction": "mean"}
+    assert record["versions"].keys() >= {"torch", "python", "numpy"}
+
+
+def test_only_what_is_worth_keeping_is_kept(finished):
+    results = finished.directory / "results"
+    run = results / "runs/small/CE/width0.25/epochs7/seed1"
+    assert {path.name for path in run.iterdir() if path.suffix != ".log"} == {
+        "best.safetensors",
+        "features.npz",
+        "final.safetensors",
+        "history.csv",
+        "nc_metrics.csv",
+        "run.json",
+    }
+    assert not list(results.rglob("snapshots"))
+    assert not list(results.rglob("state.safetensors"))
+    assert not list((results / "checkpoints").iterdir())
+
+
+def test_the_log_of_a_training_has_a_line_an_epoch_with_an_eta(finished):
+    log = finished.directory / "results/runs/small/CE/width0.25/epochs3/seed1/train.log"
+    lines = [line for line in log.read_text().splitlines() if line.startswith("epoch")]
+    assert [line.split()[1] for line in lines] == ["2/3", "3/3"]  # epoch 1 was the stem's
+    assert all("ETA 0:00:0" in line for line in lines)
+
+
+def test_a_finished_study_has_nothing_to_do(finished):
+    assert finished.planned() == {}
+
+
+def test_one_deleted_figure_is_one_job(finished):
+    figure = finished.directory / "results/figures/small/test_accuracy.pdf"
+    content = figure.read_bytes()
+    figure.unlink()
+    target = "results/figures/small/test_accuracy.pdf"
+    assert finished.planned(target) == {"figure": 1}
+    finished.run(target)
+    assert figure.read_bytes() == content
+
+
+def test_the_named_targets(finished, workflow):
+    assert workflow.planned("datasets") == {"prepare_dataset": 1, "datasets": 1}
+    assert workflow.planned("figures")["figure"] == 7
+    one = workflow.planned("results/figures/small/nc_evolution.png")
+    assert one["figure"] == 1
+    assert one["train"] == 8
+
+
+def test_shared_stems_leave_no_trace_in_the_results(workflow, tmp_path_factory):
+    """Budgets of 2 epochs (nothing to share), 7 and 8 (which decay at the same epoch), trained both ways."""
+    workflow.config["experiments"]["small"] |= {"losses": ["FL"], "widths": [0.25], "epochs": [2, 7, 8]}
+    assert workflow.planned()["train_stem"] == 1
+    workflow.run()
+    workflow.config["experiments"]["small"]["share_stem"] = False
+    alone = Workflow(tmp_path_factory.mktemp("alone"), workflow.config)
+    assert "train_stem" not in alone.planned()
+    alone.run()
+    for epochs in (2, 7, 8):
+        run = f"results/runs/small/FL/width0.25/epochs{epochs}/seed1"
+        for name in ("best.safetensors", "final.safetensors", "features.npz", "nc_metrics.csv"):
+            first, second = (place.directory / run / name for place in (workflow, alone))
+            assert first.read_bytes() == second.read_bytes(), name
+        histories = [
+            pd.read_csv(place.directory / run / "history.csv").drop(columns=["seconds", "images_per_second"])
+            for place in (workflow, alone)
+        ]
+        pd.testing.assert_frame_equal(*histories, check_exact=True)
+    assert workflow.planned() == {}  # how the work is shared is no reason to do it again
+
+
+def test_a_mistake_in_the_config_is_one_line_and_status_2_before_any_job(workflow):
+    workflow.config["losses"]["FL"]["gamma"] = -1
+    result = workflow.run(check=False)
+    assert result.returncode == 2
+    assert "config: losses.FL.gamma: -1; allowed: a number >= 0" in result.stderr.splitlines()
+    assert "Traceback" not in result.stderr
+    assert not (workflow.directory / "results").exists()
+
+
+def test_a_diverging_run_says_so_and_leaves_nothing_that_looks_finished(workflow):
+    workflow.config["experiments"]["small"] |= {"losses": ["CE"], "widths": [0.25], "epochs": [3]}
+    workflow.config["experiments"]["small"]["training"] = {"learning_rate": 1e30, "clip_norm": None}
+    result = workflow.run(check=False)
+    assert result.returncode != 0
+    run = workflow.directory / "results/runs/small/CE/width0.25/epochs3/seed1"
+    assert "training diverged: the loss is" in (run / "train.log").read_text()
+    assert "training diverged: the loss is" in result.stderr
+    assert "Traceback" not in (run / "train.log").read_text()
+    assert {path.name for path in run.iterdir()} == {"train.log"}
+
+
+def test_a_warning_is_given_where_theorem_1_does_not_apply(workflow):
+    workflow.config["experiments"]["small"]["widths"] = [0.125]
+    result = workflow.run("datasets")
+    assert "warning: experiments.small.widths: 0.125 gives features of dimension 8 for 10 classes" in result.stderr
+
+
+def test_results_of_another_clone_are_taken_as_they_are(finished, tmp_path):
+    clone = Workflow(tmp_path, finished.config)
+    shutil.copytree(finished.directory / "results", tmp_path / "results")
+    assert clone.planned() == {}
