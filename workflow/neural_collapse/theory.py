@@ -10,6 +10,7 @@ cross entropy collapses to the zero solution, and `penalty_ratio`, lambda_W / la
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -42,7 +43,9 @@ FIGURES = {
     "random_starts": ("starts",),
 }
 
-TABLES = (*(table for tables in STEPS.values() for table in tables), "closed_forms", "claims")
+# The tables of all cases together; `closed_forms` and `claims` come from them (see `theory_tables`).
+CASE_TABLES = tuple(table for tables in STEPS.values() for table in tables)
+TABLES = (*CASE_TABLES, "closed_forms", "claims")
 
 
 class TheoryStudy:
@@ -63,10 +66,9 @@ class TheoryStudy:
         self._names = self._known(self._section["losses"], "theory.losses")
         self.cases = {step: getattr(self, f"_{step}") for step in STEPS}
 
-    @property
-    def wildcards(self) -> dict[str, str]:
-        """What each wildcard of a path may be, as regular expressions."""
-        return {"theory_figure": "|".join(FIGURES), "theory_table": "|".join(TABLES)}
+    def case_pattern(self, step: str) -> str:
+        """The case ids of a step as a regular expression; nothing matches it where there are none."""
+        return "|".join(re.escape(case) for case in self.cases[step]) or "(?!)"
 
     def settings(self, step: str, case: str) -> dict:
         """Everything that a case's results depend on, but for the code."""
@@ -77,7 +79,7 @@ class TheoryStudy:
         settings = self.cases[step][case]
         losses = settings.get("losses", [settings["loss"]] if "loss" in settings else [])
         kinds = {f"losses.{loss['kind']}" for loss in losses}
-        return digest([settings, self._codebase.fingerprint(f"theory_runs.{step}", *sorted(kinds))])
+        return digest([settings, self._codebase.fingerprint("theory_case.py", f"theory_runs.{step}", *sorted(kinds))])
 
     def outputs(self, table: str) -> list[Path]:
         """The files that make up a table, a case each."""
@@ -87,7 +89,7 @@ class TheoryStudy:
     @property
     def inputs(self) -> dict[str, list[Path]]:
         """Table -> the files that make it up."""
-        return {table: self.outputs(table) for tables in STEPS.values() for table in tables}
+        return {table: self.outputs(table) for table in CASE_TABLES}
 
     @property
     def table_key(self) -> str:
@@ -97,7 +99,7 @@ class TheoryStudy:
 
     def figure_key(self, figure: str) -> str:
         """Key of a figure."""
-        return digest([self._codebase.fingerprint(f"theory_figures.{figure}"), self.table_key])
+        return digest([self._codebase.fingerprint("theory_figure.py", f"theory_figures.{figure}"), self.table_key])
 
     @property
     def figures(self) -> list[Path]:
@@ -153,10 +155,10 @@ class TheoryStudy:
         for index, entry in enumerate(self._section["landscape"]):
             place = f"theory.landscape[{index}]"
             _check_size(entry, place)
-            names = self._known(entry["losses"], f"{place}.losses") if entry["losses"] else self._names
+            names = [name for name in self._names if self._losses[name]["kind"] in (entry["kinds"] or self._kinds)]
             classes = entry["classes"]
             ranks = sorted({0, 1, classes // 2, classes - 2, classes - 1}) if entry["ranks"] is None else entry["ranks"]
-            settings = {key: value for key, value in entry.items() if key != "losses"} | {"ranks": ranks}
+            settings = {key: value for key, value in entry.items() if key != "kinds"} | {"ranks": ranks}
             cases += [
                 (f"{name}-{_size_id(entry)}-Kc{entry['strength']:g}", {"loss": self._loss(name), **settings})
                 for name in names
@@ -174,6 +176,10 @@ class TheoryStudy:
     @cached_property
     def _geometry(self) -> dict[str, dict]:
         return {"all": {"losses": [self._loss(name) for name in self._names], **self._section["geometry"]}}
+
+    @property
+    def _kinds(self) -> set[str]:
+        return {self._losses[name]["kind"] for name in self._names}
 
     def _loss(self, name: str) -> dict:
         return {"name": name, **self._losses[name]}

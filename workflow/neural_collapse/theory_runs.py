@@ -16,12 +16,14 @@ import numpy as np
 
 from . import closed_form, contrastive, losses, ufm
 from .closed_form import GlobalMinimiser
+from .errors import InputError
 from .metrics import collapse_metrics
 from .theory import penalties
 from .ufm import Point, UnconstrainedFeatureModel
 
 METRICS = ("nc1", "nc2", "nc3", "nc2_centered", "nc3_centered")
 GLOBAL_TOLERANCE = 1e-9  # relative to 1 + |f|; an end point within it has the global value
+FOCAL_REGION = 0.21  # Section 3.2: the focal loss is convex where p is at least this
 
 Rows = list[dict]
 
@@ -74,8 +76,8 @@ def landscape(settings: Mapping) -> tuple[Rows, Rows]:
     The first table has a row a critical point of each of the ranks (rank 0 is the origin, rank K-1 a minimum): value,
     gradient norm, certificate, smallest Hessian eigenvalue, the curvature along the escape direction as predicted and
     as measured, and for small models the Hessian's nullity at the minimum with the count it should have. The second
-    has a row a random start: its scale, the share of its samples outside the focal loss's region p >= 0.21, and value,
-    certificate and classes with vanishing weights at the end.
+    has a row a random start: its scale and, at the end, value, certificate and classes with vanishing weights; at
+    both, the share of samples outside the focal loss's region p >= 0.21.
     """
     model = build_model(settings)
     expected = prediction(model, settings["loss"])
@@ -92,12 +94,13 @@ def landscape(settings: Mapping) -> tuple[Rows, Rows]:
             | {
                 "seed": seed,
                 "start_scale": scale,
-                "start_outside_region": float(np.mean(_true_probability(model, start) < 0.21)),
+                "start_outside_region": float(np.mean(_true_probability(model, start) < FOCAL_REGION)),
                 "value": minimum.value,
                 "excess": excess,
                 "is_global": bool(excess <= GLOBAL_TOLERANCE * (1 + abs(expected.value))),
                 "gradient_norm": minimum.gradient_norm,
                 "certificate": ufm.certificate(model, minimum.point),
+                "end_outside_region": float(np.mean(_true_probability(model, minimum.point) < FOCAL_REGION)),
                 "vanished_classes": _vanished_classes(minimum.point),
             }
         )
@@ -119,22 +122,25 @@ def contrastive_property(settings: Mapping) -> tuple[Rows, Rows]:
     """Definition 1 for each number of classes, and psi(s) and the optimal margin over c as curves.
 
     The second table is tidy: curve "psi" has x = margin s and y = psi(s), curve "margin" x = K c and y = the optimal
-    margin, found from the loss alone.
+    margin. y is found from the loss alone; y_closed_form is the closed form, if there is one.
     """
     loss = settings["loss"]
     definition, curves = [], []
     for classes in settings["classes"]:
         definition.append(check_definition(loss, classes, settings["samples"], settings["seed"]))
         reduced = contrastive.ReducedLoss(build_loss(loss), classes)
+        fixed = {"loss": loss["name"], "kind": loss["kind"], "classes": classes}
         margins = np.linspace(-4, 16, 201)
-        points = [("psi", margin, value) for margin, value in zip(margins, reduced(margins)[0], strict=True)]
-        smallest = reduced.largest_slope_without_minimiser / (classes - 1)
-        strengths = [strength for strength in np.geomspace(1e-3, 100, 26) if strength > classes * smallest]
-        points += [("margin", strength, reduced.optimal_margin(strength / classes)) for strength in strengths]
-        curves += [
-            {"loss": loss["name"], "classes": classes, "curve": curve, "x": float(x), "y": float(y)}
-            for curve, x, y in points
-        ]
+        for margin, value in zip(margins, reduced(margins)[0], strict=True):
+            closed = _closed_psi(loss, classes, margin)
+            curves.append(fixed | {"curve": "psi", "x": float(margin), "y": float(value), "y_closed_form": closed})
+        smallest = classes / (classes - 1) * reduced.largest_slope_without_minimiser
+        for strength in np.geomspace(1e-3, 100, 26):
+            if strength > smallest:
+                c = float(strength / classes)
+                closed = _closed_margin(loss, classes, c)
+                row = {"curve": "margin", "x": float(strength), "y": reduced.optimal_margin(c), "y_closed_form": closed}
+                curves.append(fixed | row)
     return definition, curves
 
 
@@ -172,7 +178,7 @@ def geometry(settings: Mapping) -> Rows:
     for loss in settings["losses"]:
         model = build_model({**settings, "loss": loss, "classes": 3, "dim": 3})
         checkpoints = _checkpoints(settings["iterations"], settings["checkpoints"])
-        start = model.random_point(settings["seed"])
+        start = model.random_point(settings["seed"], settings["start_scale"])
         path = list(ufm.gradient_descent(model, start, settings["step"], checkpoints))
         last = path[-1][1]
         means = last.H.reshape(3, model.samples, 3).mean(axis=1)
@@ -212,13 +218,18 @@ def build_model(settings: Mapping, lambda_b: float = 0.0) -> UnconstrainedFeatur
 def prediction(model: UnconstrainedFeatureModel, loss: Mapping) -> GlobalMinimiser:
     """The global minimiser of a model: in closed form, or from the reduced loss where the kind has none.
 
-    The latter holds where Theorem 1 does, for losses of Definition 1 with lambda_b = 0.
+    The latter holds where Theorem 1 does, for losses of Definition 1 with lambda_b = 0. It is not a number where the
+    reduced loss has no minimiser.
     """
     if loss["kind"] in closed_form.PHI:
-        parameters = {key: value for key, value in loss.items() if key not in ("name", "kind", "reduction")}
-        return closed_form.global_minimiser(loss["kind"], model.classes, model.c, model.lambda_b, **parameters)
+        return closed_form.global_minimiser(
+            loss["kind"], model.classes, model.c, model.lambda_b, **_closed_form_parameters(loss)
+        )
     reduced = contrastive.ReducedLoss(model.loss, model.classes)
-    margin = reduced.optimal_margin(model.c)
+    try:
+        margin = reduced.optimal_margin(model.c)
+    except InputError:
+        return GlobalMinimiser(math.nan, math.nan)
     value = float(reduced(np.array([margin]))[0][0]) + (model.classes - 1) * model.c * margin
     return GlobalMinimiser(margin, value)
 
@@ -272,6 +283,23 @@ def measure(model: UnconstrainedFeatureModel, point: Point, expected: GlobalMini
         "certificate": ufm.certificate(model, point),
         "gradient_norm": model.gradient_norm(point),
     }
+
+
+def _closed_form_parameters(loss: Mapping) -> dict:
+    return {key: value for key, value in loss.items() if key not in ("name", "kind", "reduction")}
+
+
+def _closed_psi(loss: Mapping, classes: int, margin: float) -> float | None:
+    if loss["kind"] not in closed_form.PHI:
+        return None
+    phi = closed_form.PHI[loss["kind"]]
+    return float(phi(-(classes - 1) * margin, classes, **_closed_form_parameters(loss)))
+
+
+def _closed_margin(loss: Mapping, classes: int, c: float) -> float | None:
+    if loss["kind"] not in closed_form.PHI:
+        return None
+    return closed_form.global_minimiser(loss["kind"], classes, c, **_closed_form_parameters(loss)).margin
 
 
 def _critical_point(model: UnconstrainedFeatureModel, expected: GlobalMinimiser, rank: int, settings: Mapping) -> dict:
