@@ -315,8 +315,8 @@ def _by_class(vectors: pd.DataFrame) -> np.ndarray:
 
 
 def _equal_frame(axis: Axes) -> None:
-    axis.set_xlim(-1.5, 1.5)
-    axis.set_ylim(-1.5, 1.5)
+    axis.set_xlim(-1.3, 1.3)
+    axis.set_ylim(-1.3, 1.3)
 
 
 def _aligned(triangle: np.ndarray) -> np.ndarray:

@@ -25,6 +25,8 @@ METRICS = ("nc1", "nc2", "nc3", "nc2_centered", "nc3_centered")
 GLOBAL_TOLERANCE = 1e-9  # relative to 1 + |f|; an end point within it has the global value
 FOCAL_REGION = 0.21  # Section 3.2: the focal loss is convex where p is at least this
 
+UNKNOWN = GlobalMinimiser(math.nan, math.nan)  # where nothing is predicted
+
 Rows = list[dict]
 
 
@@ -229,7 +231,7 @@ def prediction(model: UnconstrainedFeatureModel, loss: Mapping) -> GlobalMinimis
     try:
         margin = reduced.optimal_margin(model.c)
     except InputError:
-        return GlobalMinimiser(math.nan, math.nan)
+        return UNKNOWN
     value = float(reduced(np.array([margin]))[0][0]) + (model.classes - 1) * model.c * margin
     return GlobalMinimiser(margin, value)
 
@@ -255,13 +257,16 @@ def measure(model: UnconstrainedFeatureModel, point: Point, expected: GlobalMini
     - objective, margin (mean over samples and other classes, in logit units), weight_norm_sq (mean of ||w^k||^2), each
       with its closed form; margin_error is the largest deviation of any single margin and objective_error that of the
       objective, relative where the closed form is not zero;
-    - the deviations of `ufm.theorem_1_deviations` and the NC metrics, None where the prediction is the zero solution;
-      then size, the largest entry of W and H, is to vanish;
+    - the deviations of `ufm.theorem_1_deviations` and the NC metrics, None where the prediction or, without one, the
+      point is the zero solution; then size, the largest entry of W and H, is to vanish;
     - certificate and gradient_norm.
+
+    Without a prediction (`UNKNOWN`), the closed forms and the errors are not a number.
     """
     objective, _ = model.value_and_gradient(point)
     margins = ufm.margins(model, point)
-    collapsed = expected.margin == 0 and expected.shared == 0
+    size = float(max(np.abs(point.W).max(), np.abs(point.H).max()))
+    collapsed = size < 1e-9 if math.isnan(expected.margin) else expected.margin == 0 and expected.shared == 0
     weight_norm_sq = expected.weight_norm_sq(model.classes, model.samples, model.lambda_W, model.lambda_H)
     if collapsed:
         deviations = dict.fromkeys(("weight_norms", "bias", "duality", "feature_mean", "etf", *METRICS))
@@ -278,7 +283,7 @@ def measure(model: UnconstrainedFeatureModel, point: Point, expected: GlobalMini
         "weight_norm_sq": float(np.mean(np.sum(point.W**2, axis=1))),
         "weight_norm_sq_closed_form": weight_norm_sq,
         "is_zero_solution": collapsed,
-        "size": float(max(np.abs(point.W).max(), np.abs(point.H).max())),
+        "size": size,
         **deviations,
         "certificate": ufm.certificate(model, point),
         "gradient_norm": model.gradient_norm(point),

@@ -54,9 +54,6 @@ rule theory_tables:
 
 for figure, tables in FIGURES.items():
 
-    localrules:
-        f"theory_figure_{figure}",
-
     rule:
         name:
             f"theory_figure_{figure}"
@@ -72,6 +69,7 @@ for figure, tables in FIGURES.items():
             ),
         log:
             f"results/theory/figures/{figure}.log",
+        localrule: True
         conda:
             "../../envs/environment.yaml"
         threads: 1
