@@ -10,7 +10,10 @@ import sys
 import pandas as pd
 import pytest
 import yaml
+from neural_collapse import configuration
+from neural_collapse.study import Study
 
+from . import tiny_datasets
 from .conftest import ROOT, SMALL_STUDY, Workflow
 
 FIGURES = ("nc_evolution", "accuracy_evolution", "test_accuracy", "accuracy_gap", "seed_variance", "overview")
@@ -158,3 +161,72 @@ def test_results_of_another_clone_are_taken_as_they_are(finished, tmp_path):
     clone = Workflow(tmp_path, finished.config)
     shutil.copytree(finished.directory / "results", tmp_path / "results")
     assert clone.planned() == {}
+
+
+def test_the_papers_study_is_576_runs_and_what_they_need(tmp_path):
+    """On a machine without GPU and without data."""
+    paper = Workflow(tmp_path, configuration.load([ROOT / "config" / "paper.yaml"]))
+    planned = paper.planned()
+    assert planned == {
+        "prepare_dataset": 3,
+        "train_stem": 2 * 4 * 4 * 3 * 3,  # CIFAR10 and miniImageNet: losses x widths x seeds x stems
+        "train_candidate_stem": 4 * 4 * 3 * 4,  # CIFAR100: losses x widths x stems x candidates, one seed
+        "train": 2 * 192 + 4 * 4 * 4 * 2,  # CIFAR100's other two seeds train with what was chosen
+        "train_candidate": 4 * 4 * 4 * 4,
+        "choose_weight_decay": 4 * 4 * 4,
+        "adopt_candidate": 4 * 4 * 4,
+        "extract_features": 2 * 192 + 4 * 4 * 4 * 2,
+        "extract_candidate_features": 4 * 4 * 4 * 4,
+        "nc_metrics": 576,
+        "collect": 3,
+        "figure": 3 * 7,
+        "all": 1,
+    }
+    assert planned["train"] + planned["adopt_candidate"] == 576
+    experiments = Study(paper.config).experiments.values()
+    assert sum(sum(experiment.jobs.values()) for experiment in experiments) + 3 + 1 == sum(planned.values())
+
+
+def test_a_miniature_of_the_papers_study_runs_to_all_its_figures(tmp_path):
+    """The shipped file, its lists and images cut, on files in the real formats: three experiments and the tuning."""
+    tiny_datasets.write_cifar10(tmp_path / "cifar10")
+    tiny_datasets.write_cifar100(tmp_path / "cifar100")
+    tiny_datasets.write_mini_imagenet_pickles(tmp_path / "mini")
+    overlay = {
+        "datasets": {
+            "cifar10": {"root": "cifar10", "per_class": 4, "validation_fraction": 0.25},
+            "cifar100": {"root": "cifar100", "per_class": 2, "validation_fraction": 0.5},
+            "miniimagenet": {"root": "mini", "per_class": 2, "validation_fraction": 0.5},
+        },
+        "defaults": {
+            "losses": ["CE"],
+            "widths": [0.25],
+            "epochs": [3, 5],
+            "seeds": [1],
+            "snapshots": 1,
+            "training": {"batch_size": 50},
+        },
+        "experiments": {
+            "cifar10": {"losses": ["CE", "MSE"]},
+            "cifar100": {
+                "epochs": [3],
+                "seeds": [1, 2],
+                "training": {"weight_decay": {"candidates": [0.0005, 0.5]}},
+            },
+        },
+    }
+    (tmp_path / "overlay.yaml").write_text(yaml.safe_dump(overlay))
+    miniature = Workflow(tmp_path, configuration.load([ROOT / "config" / "paper.yaml", tmp_path / "overlay.yaml"]))
+    miniature.run()
+    results = tmp_path / "results"
+    for experiment in ("cifar10", "cifar100", "miniimagenet"):
+        figures = {path.name for path in (results / "figures" / experiment).iterdir()}
+        assert {f"{name}.{suffix}" for name in FIGURES for suffix in ("pdf", "png")} <= figures
+    choice = json.loads((results / "tuning/cifar100/CE/width0.25/epochs3/weight_decay.json").read_text())
+    assert [score["weight_decay"] for score in choice["scores"]] == [0.0005, 0.5]
+    runs = pd.read_csv(results / "tables/cifar100/runs.csv")
+    assert runs["weight_decay"].tolist() == [choice["weight_decay"]] * 2
+    adopted = results / "runs/cifar100/CE/width0.25/epochs3/seed1/final.safetensors"
+    chosen = f"tuning/cifar100/CE/width0.25/epochs3/seed1/decay{choice['weight_decay']:g}/final.safetensors"
+    assert adopted.samefile(results / chosen)
+    assert miniature.planned() == {}

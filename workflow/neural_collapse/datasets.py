@@ -322,14 +322,15 @@ def _unpacked(archive: Path, layout: _Cifar) -> Iterator[tuple[str, dict]]:
     """The files of an archive, read without unpacking it to the disk."""
     wanted = {f"{layout.folder}/{name}": name for name in (*layout.train, *layout.test, layout.names)}
     try:
-        with tarfile.open(archive, "r:gz") as members:
-            for member in members:
-                if member.isfile() and member.name in wanted:
-                    name = wanted[member.name]
-                    yield (
-                        name,
-                        _dictionary(safe_pickle.load(members.extractfile(member), archive / name), archive / name),
-                    )
+        with gzip.open(archive) as content:
+            with tarfile.open(fileobj=content, mode="r:") as members:
+                for member in members:
+                    if member.isfile() and member.name in wanted:
+                        name = wanted[member.name]
+                        where = archive / name
+                        yield name, _dictionary(safe_pickle.load(members.extractfile(member), where), where)
+            while content.read(2**20):  # gzip's own checksum comes last
+                pass
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InputError(f"{archive}: truncated or no .tar.gz archive: {error}; allowed: the whole file") from error
 

@@ -8,6 +8,8 @@ rule extract_features:
         features=f"{RUN}/features.npz",
     log:
         f"{RUN}/extract_features.log",
+    wildcard_constraints:
+        experiment=study.trained_wildcard,
     conda:
         "../../envs/environment.yaml"
     threads: study.compute["threads"]

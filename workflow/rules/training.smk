@@ -34,6 +34,8 @@ rule train:
         snapshots=temp(directory(f"{RUN}/snapshots")),
     log:
         f"{RUN}/train.log",
+    wildcard_constraints:
+        experiment=study.trained_wildcard,
     conda:
         "../../envs/environment.yaml"
     threads: study.compute["threads"]
