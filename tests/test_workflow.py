@@ -205,7 +205,7 @@ def test_a_miniature_of_the_papers_study_runs_to_all_its_figures(tmp_path):
         "datasets": {
             "cifar10": {"root": "cifar10", "per_class": 4, "validation_fraction": 0.25},
             "cifar100": {"root": "cifar100", "per_class": 2, "validation_fraction": 0.5},
-            "miniimagenet": {"root": "mini", "per_class": 2, "validation_fraction": 0.5},
+            "miniimagenet": {"root": "mini", "size": 32, "per_class": 2, "validation_fraction": 0.5},
         },
         "defaults": {
             "losses": ["CE"],
@@ -218,8 +218,9 @@ def test_a_miniature_of_the_papers_study_runs_to_all_its_figures(tmp_path):
         "experiments": {
             "cifar10": {"losses": ["CE", "MSE"]},
             "cifar100": {
-                "epochs": [3],
+                "epochs": [1],
                 "seeds": [1, 2],
+                "snapshots": [1],
                 "training": {"weight_decay": {"candidates": [0.0005, 0.5]}},
             },
         },
@@ -231,11 +232,11 @@ def test_a_miniature_of_the_papers_study_runs_to_all_its_figures(tmp_path):
     for experiment in ("cifar10", "cifar100", "miniimagenet"):
         figures = {path.name for path in (results / "figures" / experiment).iterdir()}
         assert {f"{name}.{suffix}" for name in FIGURES for suffix in ("pdf", "png")} <= figures
-    choice = json.loads((results / "tuning/cifar100/CE/width0.25/epochs3/weight_decay.json").read_text())
+    choice = json.loads((results / "tuning/cifar100/CE/width0.25/epochs1/weight_decay.json").read_text())
     assert [score["weight_decay"] for score in choice["scores"]] == [0.0005, 0.5]
     runs = pd.read_csv(results / "tables/cifar100/runs.csv")
     assert runs["weight_decay"].tolist() == [choice["weight_decay"]] * 2
-    adopted = results / "runs/cifar100/CE/width0.25/epochs3/seed1/final.safetensors"
-    chosen = f"tuning/cifar100/CE/width0.25/epochs3/seed1/decay{choice['weight_decay']:g}/final.safetensors"
+    adopted = results / "runs/cifar100/CE/width0.25/epochs1/seed1/final.safetensors"
+    chosen = f"tuning/cifar100/CE/width0.25/epochs1/seed1/decay{choice['weight_decay']:g}/final.safetensors"
     assert adopted.samefile(results / chosen)
     assert miniature.planned() == {}
