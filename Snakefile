@@ -22,6 +22,7 @@ os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [LIBRARY, os.getenv("P
 from neural_collapse import configuration
 from neural_collapse.errors import InputError
 from neural_collapse.study import CANDIDATE, CANDIDATE_STEM, CHOICE, RUN, STEM, Study
+from neural_collapse.theory import FIGURES, STEPS, TABLES
 
 # A configfile directive is merged with --configfile, so the default study is named only where no other is given.
 if "experiments" not in config:
@@ -47,6 +48,7 @@ include: "workflow/rules/features.smk"
 include: "workflow/rules/tuning.smk"
 include: "workflow/rules/metrics.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/theory.smk"
 
 
 localrules:

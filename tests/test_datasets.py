@@ -194,7 +194,7 @@ def test_root_may_begin_at_home(tmp_path, monkeypatch):
         ("L", 100, "jpg", (100, 100, 100), "grey"),
         ("L", 100, "pgm", (100, 100, 100), "grey"),
         ("1", 1, "png", (255, 255, 255), "black and white"),
-        ("I;16", 100 * 257, "png", (100, 100, 100), "grey"),
+        ("I;16", 100 * 257 + 50, "png", (100, 100, 100), "grey"),
         ("I;16", 65535, "tif", (255, 255, 255), "grey"),
         ("RGBA", (10, 20, 30, 128), "png", (10, 20, 30), "RGBA"),
         ("LA", (100, 0), "png", (100, 100, 100), "grey with alpha"),
@@ -941,6 +941,21 @@ def test_every_kind_can_be_prepared(tmp_path, kind, write, options, shape):
     for part in preparation.SPLITS:
         assert set(dataset.labels(part)) == set(range(dataset.class_count))
         assert len(dataset.images(part)) == len(dataset.labels(part))
+
+
+def test_the_workflow_prepares_a_folder_logs_conversions_and_leaves_nothing_of_a_bad_one(workflow):
+    pets = tiny.write_image_folder(workflow.directory / "pets", count=10)
+    Image.new("L", (9, 9)).save(pets / "cat" / "grey.png")
+    options = {"kind": "image_folder", "root": "pets", "size": 8, "test_fraction": 0.3, "validation_fraction": 0.3}
+    workflow.config["datasets"] |= {"pets": options, "strays": options | {"per_class": 11}}
+    workflow.run("results/datasets/pets/manifest.json")
+    assert (workflow.directory / "results/logs/prepare_dataset/pets.log").read_text() == (
+        "pets: 1 of 21 images converted to RGB (1 grey)\npets: 1 of 21 images resized to 8 x 8\n"
+    )
+    failed = workflow.run("results/datasets/strays/manifest.json", check=False)
+    assert failed.returncode != 0
+    assert "per_class: 11; class 'dog' of pets has 10; allowed: up to 10 (log: " in failed.stderr
+    assert not list((workflow.directory / "results/datasets").glob("strays/*"))
 
 
 @pytest.mark.skipif(not FASHION.is_dir(), reason="Debian's package dataset-fashion-mnist is not installed")

@@ -82,6 +82,13 @@ def test_the_manifest_describes_the_files(tmp_path):
     np.testing.assert_allclose(manifest["pixel_std"], pixels.std(axis=(0, 1, 2)), rtol=1e-12)
 
 
+def test_pixel_statistics_count_every_image():
+    images = np.random.default_rng(0).integers(0, 256, (2500, 2, 3, 2), dtype=np.uint8)
+    mean, std = preparation.pixel_statistics(images)
+    np.testing.assert_allclose(mean, images.mean(axis=(0, 1, 2)) / 255, rtol=1e-12)
+    np.testing.assert_allclose(std, images.std(axis=(0, 1, 2)) / 255, rtol=1e-12)
+
+
 def test_images_are_mapped_not_read(tmp_path):
     images = prepared(tmp_path, toy()).images("train")
     assert isinstance(images, np.memmap)

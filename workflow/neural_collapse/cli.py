@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import __version__, configuration
+from . import __version__, configuration, theory_cli
 from .errors import InputError
 from .metrics import collapse_metrics
 from .study import Study
@@ -25,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_metrics(commands)
     _add_plan(commands)
+    _add_theory(commands)
     options = parser.parse_args(arguments)
     try:
         options.run(options)
@@ -91,6 +92,25 @@ def _plan(options: argparse.Namespace) -> None:
         print(json.dumps({name: asdict(each) for name, each in costs.items()}, indent=2))
     else:
         print(cost.table(costs).to_string())
+
+
+def _add_theory(commands: argparse._SubParsersAction) -> None:
+    ufm = commands.add_parser(
+        "ufm",
+        help="minimise the unconstrained feature model, Eq. (7)",
+        description="Minimise the unconstrained feature model, Eq. (7), from a random start, and print the minimum "
+        "beside its closed form, as JSON.",
+    )
+    theory_cli.add_ufm_arguments(ufm)
+    ufm.set_defaults(run=lambda options: print_json(theory_cli.run_ufm(options)))
+    contrastive = commands.add_parser(
+        "contrastive",
+        help="try Definition 1, the contrastive property, on a loss",
+        description="Try Definition 1 on any loss of the library: the inequality and its equality cases on random "
+        "logits, and the minimiser t* over c. Print what was found, as JSON.",
+    )
+    theory_cli.add_contrastive_arguments(contrastive)
+    contrastive.set_defaults(run=lambda options: print_json(theory_cli.run_contrastive(options)))
 
 
 def _positive(text: str) -> float:

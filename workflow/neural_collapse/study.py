@@ -18,6 +18,7 @@ from pathlib import Path
 from . import configuration
 from .provenance import Codebase, digest
 from .schedule import first_decay
+from .theory import TheoryStudy
 
 RESULTS = Path("results")
 
@@ -54,6 +55,11 @@ class Study:
     def warnings(self) -> list[str]:
         """What is allowed but outside the paper's assumptions, a line each."""
         return configuration.warnings(self.config, self.codebase)
+
+    @cached_property
+    def theory(self) -> TheoryStudy:
+        """The section `theory`: its cases and their paths."""
+        return TheoryStudy(self.config, self.codebase)
 
     @property
     def compute(self) -> dict:
