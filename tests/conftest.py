@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -63,28 +64,29 @@ def small_run(small_config):
 
 
 class Workflow:
-    """Snakemake in a folder of its own, on the Snakefile of this repository."""
+    """Snakemake in a folder of its own, on the Snakefile of this repository or of a copy of it."""
 
-    def __init__(self, directory: Path, config: dict):
+    def __init__(self, directory: Path, config: dict, root: Path = ROOT):
         self.directory = directory
         self.config = config
+        self.root = root
 
-    def run(self, *arguments: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess:
-        """Run Snakemake with the study as it now is; its output is text."""
+    def command(self, *arguments: str) -> list[str]:
+        """The command line of Snakemake on the study as it now is, which is written to a file."""
         study = self.directory / "study.yaml"
         study.write_text(yaml.safe_dump(self.config, sort_keys=False))
-        command = [
-            sys.executable,
-            "-m",
-            "snakemake",
-            "--snakefile",
-            str(ROOT / "Snakefile"),
-            "--configfile",
-            str(study),
-        ]
-        command += ["--workflow-profile", str(ROOT / "profiles" / "default"), "--cores", "2", *arguments]
+        start = [sys.executable, "-m", "snakemake", "--snakefile", str(self.root / "Snakefile")]
+        return [*start, "--configfile", str(study), *arguments]
+
+    def run(self, *arguments: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess:
+        """Run Snakemake on two cores; its output is text."""
+        profile = ["--workflow-profile", str(self.root / "profiles" / "default"), "--cores", "2"]
         result = subprocess.run(
-            command, cwd=self.directory, capture_output=True, text=True, env={**os.environ, **environment}
+            self.command(*profile, *arguments),
+            cwd=self.directory,
+            capture_output=True,
+            text=True,
+            env={**os.environ, **environment},
         )
         if check and result.returncode:
             raise AssertionError(f"snakemake ended with {result.returncode}:\n{result.stdout}\n{result.stderr}")
@@ -102,6 +104,25 @@ class Workflow:
                     break
                 jobs[rule] = int(count)
         return jobs
+
+    def jobs(self, *arguments: str) -> set[str]:
+        """Every job that a dry run announces: its rule and the values of its wildcards."""
+        found = set()
+        for block in re.split(r"^\[.*\]$", self.run("--dry-run", *arguments).stdout, flags=re.MULTILINE):
+            rule = re.search(r"^(?:local)?rule (\w+):", block, re.MULTILINE)
+            if rule:
+                wildcards = re.search(r"^ +wildcards: (.*)", block, re.MULTILINE)
+                values = re.findall(r"=([^,]*)", wildcards[1]) if wildcards else []
+                found.add(" ".join([rule[1], "/".join(values)]).strip())
+        return found
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Workflow:
+    """The small study, run to its end once. Tests leave it as they found it."""
+    workflow = Workflow(tmp_path_factory.mktemp("study"), copy.deepcopy(SMALL_STUDY))
+    workflow.run()
+    return workflow
 
 
 @pytest.fixture

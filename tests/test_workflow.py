@@ -8,23 +8,14 @@ import subprocess
 import sys
 
 import pandas as pd
-import pytest
 import yaml
 from neural_collapse import configuration
 from neural_collapse.study import Study
 
 from . import tiny_datasets
-from .conftest import ROOT, SMALL_STUDY, Workflow
+from .conftest import ROOT, Workflow
 
 FIGURES = ("nc_evolution", "accuracy_evolution", "test_accuracy", "accuracy_gap", "seed_variance", "overview")
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory) -> Workflow:
-    """The small study, run to its end once. Tests leave it as they found it."""
-    workflow = Workflow(tmp_path_factory.mktemp("study"), SMALL_STUDY)
-    workflow.run()
-    return workflow
 
 
 def test_the_demo_plans_the_jobs_that_its_grid_needs(tmp_path):
