@@ -19,7 +19,7 @@ SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={controller_port}
 SlurmUser=root
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge.socket
+AuthInfo=socket={folder}/munge.socket,cred_expire=5
 CredType=cred/munge
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
@@ -105,7 +105,7 @@ class SlurmCluster:
         self._wait_for(self._is_idle, "the node")
 
     def _daemon(self, stack: ExitStack, *command: str) -> None:
-        log = stack.enter_context(open(self.folder / f"{command[0]}.out", "w"))
+        log = stack.enter_context((self.folder / f"{command[0]}.out").open("w"))
         process = subprocess.Popen(
             [shutil.which(command[0], path=f"{os.environ['PATH']}:/usr/sbin"), *command[1:]],
             env=self.environment,

@@ -6,16 +6,20 @@ import argparse
 import json
 import math
 import sys
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
-from . import __version__, configuration, theory_cli
+from . import __version__, configuration, status, theory_cli
 from .errors import InputError
 from .metrics import collapse_metrics
 from .study import Study
+
+WATCH_SECONDS = 10
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_metrics(commands)
     _add_plan(commands)
+    _add_status(commands)
     _add_theory(commands)
     options = parser.parse_args(arguments)
     try:
@@ -92,6 +97,35 @@ def _plan(options: argparse.Namespace) -> None:
         print(json.dumps({name: asdict(each) for name, each in costs.items()}, indent=2))
     else:
         print(cost.table(costs).to_string())
+
+
+def _add_status(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "status",
+        help="how far every run of a study is",
+        description="Print how far every run of a study is, from its files alone.",
+    )
+    parser.add_argument("config", nargs="*", type=Path, help="configuration files, merged in order (default: the demo)")
+    parser.add_argument("--directory", type=Path, default=Path(), help="where results/ is (default: here)")
+    parser.add_argument("--watch", action="store_true", help=f"again every {WATCH_SECONDS} seconds, until interrupted")
+    parser.add_argument("--json", action="store_true", help="for scripts: a list of runs, and the totals")
+    parser.set_defaults(run=_status)
+
+
+def _status(options: argparse.Namespace) -> None:
+    study = Study(configuration.load(options.config or [configuration.SCHEMA.with_name("demo.yaml")]))
+    with suppress(KeyboardInterrupt):
+        while True:
+            trainings = status.of_study(study, options.directory)
+            if options.json:
+                runs = [asdict(training) for training in trainings]
+                print(json.dumps({"runs": runs, "totals": status.totals(trainings)}, indent=2), flush=True)
+            else:
+                clear = "\x1b[2J\x1b[H" if options.watch and sys.stdout.isatty() else ""
+                print(clear + status.text(trainings), flush=True)
+            if not options.watch:
+                return
+            time.sleep(WATCH_SECONDS)
 
 
 def _add_theory(commands: argparse._SubParsersAction) -> None:

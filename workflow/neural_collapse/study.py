@@ -14,8 +14,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
 
 from . import configuration
+from .files import read_json
 from .provenance import Codebase, digest
 from .schedule import first_decay
 from .theory import TheoryStudy
@@ -304,8 +308,13 @@ class Stem:
 
     @property
     def inputs(self) -> dict[str, Path]:
-        """Input files of `train_stem`."""
-        return {"manifest": self.experiment.manifest, **_stem_input(self.parent)}
+        """Input files of `train_stem`, but for the stem before it."""
+        return {"manifest": self.experiment.manifest}
+
+    @property
+    def stem_states(self) -> list[Path]:
+        """State of the stem before it, if there is one."""
+        return [self.parent.state] if self.parent else []
 
     @property
     def _runs(self) -> list[Run]:
@@ -371,9 +380,14 @@ class Run:
 
     @property
     def inputs(self) -> dict[str, Path]:
-        """Input files of `train`."""
+        """Input files of `train`, but for the stem's."""
         choice = {"choice": self.choice.path} if self.awaits_choice else {}
-        return {"manifest": self.experiment.manifest, **_stem_input(self.stem), **choice}
+        return {"manifest": self.experiment.manifest, **choice}
+
+    @property
+    def stem_states(self) -> list[Path]:
+        """State of the stem that the run goes on from, if there is one and the run is still to be done."""
+        return [self.stem.state] if self.stem and not self.is_done else []
 
     @property
     def adoption_inputs(self) -> dict[str, object]:
@@ -407,9 +421,26 @@ class Run:
         return chain
 
     @property
-    def snapshot_folders(self) -> list[Path]:
-        """Folders that together hold the run's snapshots."""
-        return [self.directory / "snapshots", *(stem.snapshots for stem in self.stems)]
+    def stem_snapshots(self) -> list[Path]:
+        """Folders that hold the run's snapshots of before it left the stem, if the run is still to be done."""
+        return [] if self.is_done else [stem.snapshots for stem in self.stems]
+
+    @cached_property
+    def is_done(self) -> bool:
+        """Whether the run and its features are there, with the keys of today.
+
+        Then it needs no stem: one that is trained again, for a budget that was added, would make it train again too.
+        """
+        record, features = self.directory / "run.json", self.directory / "features.npz"
+        try:
+            if read_json(record)["key"] != self.train_key:
+                return False
+            if self.seed not in self.experiment.config["seeds"]:
+                return True  # a candidate of which nobody takes features
+            with np.load(features) as arrays:
+                return str(arrays["key"]) == self.features_key
+        except (OSError, KeyError, ValueError, BadZipFile):
+            return False
 
     @cached_property
     def snapshot_epochs(self) -> list[int]:
@@ -540,10 +571,6 @@ def _filled(pattern: str, point: Run | Stem | Choice) -> Path:
     return Path(
         pattern.format_map({key: f"{value:g}" if isinstance(value, float) else value for key, value in values.items()})
     )
-
-
-def _stem_input(stem: Stem | None) -> dict[str, Path]:
-    return {} if stem is None else {"stem": stem.state}
 
 
 def _last_stem(point: Run | Stem, *, before: int) -> Stem | None:

@@ -1,7 +1,8 @@
 rule extract_features:
     input:
         manifest=lambda wc: study.run(**wc).experiment.manifest,
-        snapshots=lambda wc: study.run(**wc).snapshot_folders,
+        snapshots=f"{RUN}/snapshots",
+        stem_snapshots=lambda wc: study.run(**wc).stem_snapshots,
         final=f"{RUN}/final.safetensors",
         best=f"{RUN}/best.safetensors",
     output:

@@ -1,6 +1,7 @@
 rule train_stem:
     input:
         unpack(lambda wc: study.stem(**wc).inputs),
+        stem=lambda wc: study.stem(**wc).stem_states,
     output:
         state=temp(f"{STEM}/state.safetensors"),
         snapshots=temp(directory(f"{STEM}/snapshots")),
@@ -26,6 +27,7 @@ rule train_stem:
 rule train:
     input:
         unpack(lambda wc: study.run(**wc).inputs),
+        stem=lambda wc: study.run(**wc).stem_states,
     output:
         history=f"{RUN}/history.csv",
         best=f"{RUN}/best.safetensors",

@@ -31,7 +31,8 @@ use rule train as train_candidate with:
 use rule extract_features as extract_candidate_features with:
     input:
         manifest=lambda wc: study.run(**wc).experiment.manifest,
-        snapshots=lambda wc: study.run(**wc).snapshot_folders,
+        snapshots=f"{CANDIDATE}/snapshots",
+        stem_snapshots=lambda wc: study.run(**wc).stem_snapshots,
         final=f"{CANDIDATE}/final.safetensors",
         best=f"{CANDIDATE}/best.safetensors",
     output:

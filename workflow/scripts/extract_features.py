@@ -21,9 +21,14 @@ with job(snakemake.log[0]), lease(params.compute["device"]):
         arrays = features.extract(
             params.settings,
             PreparedDataset.open(source.manifest),
-            runs.snapshot_files(params.snapshot_epochs, source.snapshots, Path(source.final), Path(source.best)),
+            runs.snapshot_files(
+                params.snapshot_epochs,
+                [source.snapshots, *source.stem_snapshots],
+                Path(source.final),
+                Path(source.best),
+            ),
             device=training.resolve_device(params.compute["device"]),
             augmented=params.augmented,
         )
     with atomic_path(snakemake.output.features) as temporary:
-        np.savez(temporary, **arrays)
+        np.savez(temporary, key=params.key, **arrays)

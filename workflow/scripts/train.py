@@ -26,7 +26,7 @@ with job(snakemake.log[0]), lease(compute["device"]):
         settings,
         dataset,
         key=params.key,
-        stem=Path(source.stem) if "stem" in source.keys() else None,  # noqa: SIM118
+        stem=next(map(Path, source.stem), None),
         until=epochs,
         snapshot_epochs=params.snapshot_epochs,
         snapshots=Path(output.snapshots),

@@ -19,7 +19,7 @@ with job(snakemake.log[0]), lease(params.compute["device"]):
         params.settings,
         PreparedDataset.open(snakemake.input.manifest),
         key=params.key,
-        stem=Path(snakemake.input.stem) if "stem" in snakemake.input.keys() else None,  # noqa: SIM118
+        stem=next(map(Path, snakemake.input.stem), None),
         until=until,
         snapshot_epochs=params.snapshot_epochs,
         snapshots=Path(snakemake.output.snapshots),
