@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import pandas as pd
 import yaml
@@ -152,6 +156,33 @@ def test_results_of_another_clone_are_taken_as_they_are(finished, tmp_path):
     clone = Workflow(tmp_path, finished.config)
     shutil.copytree(finished.directory / "results", tmp_path / "results")
     assert clone.planned() == {}
+
+
+def test_a_killed_snakemake_goes_on_where_it_was_and_ends_with_the_same_bits(workflow, tmp_path_factory):
+    workflow.config["experiments"]["small"] |= {"losses": ["CE"], "widths": [0.25], "epochs": [80]}
+    workflow.config["experiments"]["small"]["training"] |= {"batch_size": 20}
+    workflow.config["compute"] = {"checkpoint_minutes": 0}
+    run = "results/runs/small/CE/width0.25/epochs80/seed1"
+    log = workflow.directory / run / "train.log"
+    profile = ["--workflow-profile", str(ROOT / "profiles" / "default"), "--cores", "2"]
+    process = subprocess.Popen(
+        workflow.command(*profile), cwd=workflow.directory, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    while not (log.exists() and "epoch 10/80" in log.read_text()):
+        assert process.poll() is None, "Snakemake ended before it could be killed"
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (workflow.directory / run / "run.json").exists()
+    assert workflow.run(check=False).returncode != 0, "the folder is still locked"
+    workflow.run("--unlock")
+    workflow.run("--rerun-incomplete", f"{run}/nc_metrics.csv")
+    assert int(re.search(r"training on .* from epoch (\d+)", log.read_text())[1]) >= 9
+
+    alone = Workflow(tmp_path_factory.mktemp("alone"), workflow.config)
+    alone.run(f"{run}/nc_metrics.csv")
+    for name in ("best.safetensors", "final.safetensors", "features.npz", "nc_metrics.csv"):
+        assert (workflow.directory / run / name).read_bytes() == (alone.directory / run / name).read_bytes(), name
 
 
 def test_two_experiments_may_share_a_dataset_and_have_lists_of_their_own(workflow):
