@@ -95,7 +95,7 @@ def test_every_figure_is_drawn_and_written_the_same_twice(experiment, tmp_path, 
 
 
 def test_nc_evolution_draws_the_mean_over_seeds_of_the_largest_configuration(experiment):
-    figure = figures.nc_evolution(*experiment)
+    figure = figures.nc_evolution(experiment[1])
     panel = figure.axes[0]
     assert [line.get_label() for line in panel.get_lines()] == ["CE", "MSE"]
     epochs, values = panel.get_lines()[0].get_data()
@@ -104,7 +104,7 @@ def test_nc_evolution_draws_the_mean_over_seeds_of_the_largest_configuration(exp
 
 
 def test_test_accuracy_has_one_colour_scale_and_names_each_panel(experiment):
-    figure = figures.test_accuracy(*experiment)
+    figure = figures.test_accuracy(experiment[0])
     panels = [axis for axis in figure.axes if axis.get_images()]
     assert [panel.get_title() for panel in panels] == ["CE", "MSE"]
     scales = {panel.get_images()[0].norm for panel in panels}
@@ -114,7 +114,7 @@ def test_test_accuracy_has_one_colour_scale_and_names_each_panel(experiment):
 
 
 def test_accuracy_gap_is_against_the_first_loss(experiment):
-    figure = figures.accuracy_gap(*experiment)
+    figure = figures.accuracy_gap(experiment[0])
     (panel,) = [axis for axis in figure.axes if axis.get_images()]
     assert panel.get_title() == "MSE"
     assert panel.get_images()[0].get_array().flatten().tolist() == pytest.approx([100 * 8 / 1000] * 4)

@@ -78,6 +78,11 @@ class Study:
         return {**self.compute, "threads": threads}
 
     @property
+    def comparison(self) -> dict:
+        """The part of the section `evidence` that says how runs are compared; the rest says what decides a claim."""
+        return {key: self.config["evidence"][key] for key in ("significance", "margin", "resamples", "seed")}
+
+    @property
     def gpus(self) -> int:
         """GPUs that a training job asks the scheduler for."""
         return 0 if self.compute["device"] == "cpu" else 1
@@ -230,14 +235,36 @@ class Experiment:
         """Key of `collect`."""
         return digest([self.study.codebase.fingerprint("collect.py"), [run.metrics_key for run in self.runs]])
 
+    @property
+    def evidence_key(self) -> str:
+        """Key of `evidence`."""
+        return digest([self.study.codebase.fingerprint("evidence.py"), self.study.comparison, self.table_key])
+
+    def table(self, name: str) -> Path:
+        """One of the experiment's tables (see `configuration.TABLES`)."""
+        return RESULTS / "tables" / self.name / f"{name}.csv"
+
+    def figure_tables(self, figure: str) -> dict[str, Path]:
+        """The tables that a figure is drawn from, by the names of its parameters."""
+        return {name: self.table(name) for name in self.study.codebase.arguments("figures", figure)}
+
     def figure_key(self, figure: str) -> str:
         """Key of a figure."""
-        return digest([self.study.codebase.fingerprint("figure.py", f"figures.{figure}"), self.table_key])
+        code = self.study.codebase.fingerprint("figure.py", f"figures.{figure}")
+        keys = {
+            "runs": self.table_key,
+            "trajectories": self.table_key,
+            "alignment": self.alignment_key,
+            "equivalence": self.evidence_key,
+            "correlation": self.evidence_key,
+        }
+        return digest([code, {name: keys[name] for name in self.figure_tables(figure)}])
 
     @property
     def jobs(self) -> dict[str, int]:
         """Jobs of each rule for the experiment's figures, without the dataset's."""
         kept = [run for run in self.candidates if run.seed in self.config["seeds"]]
+        drawn = {table for figure in self.config["figures"] for table in self.figure_tables(figure)}
         tuned_stems = sum(stem.weight_decay is not None for stem in self.stems)
         counts = {
             "train_stem": len(self.stems) - tuned_stems,
@@ -250,6 +277,8 @@ class Experiment:
             "extract_candidate_features": len(kept),
             "nc_metrics": len(self.runs),
             "collect": 1,
+            "evidence": int(bool(drawn & {"equivalence", "correlation"})),
+            "align_features": int("alignment" in drawn),
             "figure": len(self.figures),
         }
         return {rule: count for rule, count in counts.items() if count}

@@ -4,8 +4,7 @@ localrules:
 
 rule figure:
     input:
-        runs="results/tables/{experiment}/runs.csv",
-        trajectories="results/tables/{experiment}/trajectories.csv",
+        unpack(lambda wc: study.experiments[wc.experiment].figure_tables(wc.figure)),
     output:
         pdf="results/figures/{experiment}/{figure}.pdf",
         png="results/figures/{experiment}/{figure}.png",

@@ -1,6 +1,7 @@
 localrules:
     nc_metrics,
     collect,
+    evidence,
 
 
 rule nc_metrics:
@@ -39,3 +40,23 @@ rule collect:
         key=lambda wc: study.experiments[wc.experiment].table_key,
     script:
         "../scripts/collect.py"
+
+
+rule evidence:
+    input:
+        runs="results/tables/{experiment}/runs.csv",
+    output:
+        equivalence="results/tables/{experiment}/equivalence.csv",
+        correlation="results/tables/{experiment}/correlation.csv",
+    log:
+        "results/tables/{experiment}/evidence.log",
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        key=lambda wc: study.experiments[wc.experiment].evidence_key,
+        comparison=study.comparison,
+    script:
+        "../scripts/evidence.py"
