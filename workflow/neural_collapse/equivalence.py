@@ -39,53 +39,55 @@ def pairwise_equivalence(runs: pd.DataFrame, *, margin: float, significance: flo
         equivalent; otherwise different, if the two-sided test rejects; otherwise undecided. Undecided with no p-value
         is what has fewer than two seeds, or differences without any spread, of which no interval can be made.
     """
-    pairs = list(combinations(dict.fromkeys(runs["loss"]), 2))
-    one_sided = significance / max(1, runs["loss"].nunique() - 1)
+    losses = list(dict.fromkeys(runs["loss"]))
+    pairs = list(combinations(losses, 2))
+    one_sided = significance / max(1, len(losses) - 1)
     two_sided = significance / max(1, len(pairs))
-    rows = []
-    for (width, epochs), cell in runs.groupby(["width", "epochs"]):
-        accuracy = cell.pivot(index="seed", columns="loss", values="accuracy_test")
-        for first, second in pairs:
-            differences = (accuracy[first] - accuracy[second]).dropna().to_numpy()
-            rows.append(
-                {
-                    "experiment": cell["experiment"].iloc[0],
-                    "width": width,
-                    "epochs": epochs,
-                    "first_loss": first,
-                    "second_loss": second,
-                    "seeds": len(differences),
-                    **_tests(differences, margin, one_sided, two_sided),
-                    "margin": margin,
-                    "equivalence_level": one_sided,
-                    "difference_level": two_sided,
-                }
-            )
-    names = "experiment width epochs first_loss second_loss seeds verdict difference interval_low interval_high"
-    names += " p_equivalence p_difference margin equivalence_level difference_level"
-    return pd.DataFrame(rows, columns=names.split())
+    cells = runs.pivot(index=["experiment", "width", "epochs"], columns=["loss", "seed"], values="accuracy_test")
+    parts = []
+    for first, second in pairs:
+        differences = (cells[first] - cells[second]).to_numpy()
+        part = cells.index.to_frame(index=False).assign(
+            first_loss=first,
+            second_loss=second,
+            seeds=differences.shape[1],
+            **_tests(differences, margin, one_sided, two_sided),
+            margin=margin,
+            equivalence_level=one_sided,
+            difference_level=two_sided,
+        )
+        parts.append(part)
+    if not parts:
+        return pd.DataFrame(columns=_COLUMNS)
+    return pd.concat(parts).sort_values(["width", "epochs"], kind="stable")[_COLUMNS].reset_index(drop=True)
 
 
-def _tests(differences: np.ndarray, margin: float, one_sided: float, two_sided: float) -> dict[str, object]:
-    difference = differences.mean() if len(differences) else np.nan
+_TESTED = ("interval_low", "interval_high", "p_equivalence", "p_difference")
+_COLUMNS = [
+    *("experiment", "width", "epochs", "first_loss", "second_loss", "seeds", "verdict", "difference"),
+    *_TESTED,
+    *("margin", "equivalence_level", "difference_level"),
+]
+
+
+def _tests(differences: np.ndarray, margin: float, one_sided: float, two_sided: float) -> dict[str, np.ndarray]:
+    """Tests of the rows of an array (... x seeds)."""
+    difference = differences.mean(axis=1)
     # A spread of rounding errors is none: the accuracies differ by the same number of images.
-    if len(differences) < 2 or np.ptp(differences) < 1e-9:
-        values = dict.fromkeys(["interval_low", "interval_high", "p_equivalence", "p_difference"], np.nan)
-        return {"difference": difference, **values, "verdict": UNDECIDED}
-    above = stats.ttest_1samp(differences, -margin, alternative="greater").pvalue
-    below = stats.ttest_1samp(differences, margin, alternative="less").pvalue
-    two_sided_test = stats.ttest_1samp(differences, 0)
-    interval = two_sided_test.confidence_interval(1 - 2 * one_sided)
-    p_equivalence = max(above, below)
-    verdict = DIFFERENT if two_sided_test.pvalue < two_sided else UNDECIDED
-    return {
-        "difference": difference,
-        "interval_low": interval.low,
-        "interval_high": interval.high,
-        "p_equivalence": p_equivalence,
-        "p_difference": two_sided_test.pvalue,
-        "verdict": EQUIVALENT if p_equivalence < one_sided else verdict,
-    }
+    testable = np.ptp(differences, axis=1) > 1e-9
+    found = {name: np.full(len(differences), np.nan) for name in _TESTED}
+    if testable.any():
+        sample = differences[testable]
+        above = stats.ttest_1samp(sample, -margin, axis=1, alternative="greater").pvalue
+        below = stats.ttest_1samp(sample, margin, axis=1, alternative="less").pvalue
+        either = stats.ttest_1samp(sample, 0, axis=1)
+        interval = either.confidence_interval(1 - 2 * one_sided)
+        values = interval.low, interval.high, np.maximum(above, below), either.pvalue
+        for name, value in zip(found, values, strict=True):
+            found[name][testable] = value
+    verdict = np.where(found["p_difference"] < two_sided, DIFFERENT, UNDECIDED)
+    verdict = np.where(found["p_equivalence"] < one_sided, EQUIVALENT, verdict)
+    return {"difference": difference, **found, "verdict": verdict}
 
 
 def mean_interval(values: Iterable[float], confidence: float) -> tuple[float, float, float]:

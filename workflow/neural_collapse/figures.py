@@ -147,12 +147,12 @@ def _page(height: float, setting: str, draw) -> Figure:
 def _nc_panels(figure: FigureBase, trajectories: pd.DataFrame, panels: dict[str, str]) -> None:
     for axis in _evolution(figure, trajectories, panels):
         axis.set_yscale("log")
-        _few_ticks(axis.yaxis, *axis.get_ylim())
+        _few_ticks(axis.yaxis, *axis.get_ylim(), crowded=200)
 
 
-def _few_ticks(axis: Axis, low: float, high: float) -> None:
-    """Plain numbers on a logarithmic axis."""
-    axis.set_major_locator(LogLocator(subs=(1,) if high > 200 * low else (1, 2, 5)))
+def _few_ticks(axis: Axis, low: float, high: float, *, crowded: float) -> None:
+    """Plain numbers on a logarithmic axis; from the ratio `crowded` on, powers of ten alone."""
+    axis.set_major_locator(LogLocator(subs=(1,) if high > crowded * low else (1, 2, 5)))
     axis.set_major_formatter("{x:g}")
     axis.set_minor_locator(NullLocator())
 
@@ -317,10 +317,8 @@ def _collapse_panels(figure: FigureBase, runs: pd.DataFrame, correlation: pd.Dat
         ]
         axis.set_title(title)
         axis.set_xscale("log")
-        _few_ticks(axis.xaxis, *axis.get_xlim())
-        axis.set_xlabel(
-            "\n".join(["← more collapsed; rank correlation with accuracy:", *lines]), fontsize=6.5, loc="left"
-        )
+        _few_ticks(axis.xaxis, *axis.get_xlim(), crowded=30)
+        axis.set_xlabel("\n".join(["← more collapsed", "rank correlation", *lines]), fontsize=6.5, loc="left")
     axes[0].set_ylabel("test accuracy")
     axes[0].yaxis.set_major_formatter(PercentFormatter(1))
     _legend(figure, axes[0])

@@ -26,6 +26,11 @@ from .theory import TheoryStudy
 
 RESULTS = Path("results")
 
+CLAIMS = RESULTS / "claims.csv"
+THEORY_CLAIMS = RESULTS / "theory" / "tables" / "claims.csv"
+# Captions of the report, and the template of the page.
+CAPTIONS = Path(__file__).parents[1] / "report"
+
 # What a job asks a cluster for, generous for the paper's networks on one GPU of its day. A training that needs longer
 # goes on from its checkpoint at the next attempt, which asks for more.
 START_MINUTES = 30
@@ -151,6 +156,72 @@ class Study:
         return [dataset_directory(name) / "manifest.json" for name in used]
 
     @property
+    def claim_tables(self) -> dict[str, object]:
+        """Input files of `claims`: of each table a list, an experiment an item; and the table of the theory."""
+        names = ("runs", "equivalence", "alignment")
+        tables = {name: [experiment.table(name) for experiment in self.experiments.values()] for name in names}
+        return {**tables, "theory": THEORY_CLAIMS}
+
+    @property
+    def claims_key(self) -> str:
+        """Key of `claims`."""
+        code = self.codebase.fingerprint("claims.py")
+        keys = [[each.evidence_key, each.alignment_key] for each in self.experiments.values()]
+        return digest([code, self.config["evidence"], keys, self.theory.table_key])
+
+    def caption(self, figure: str) -> str:
+        """What a figure of an experiment shows: the first paragraph of its function's docstring."""
+        return self.codebase.summary("figures", figure)
+
+    @property
+    def page_sections(self) -> list[dict]:
+        """Of each experiment what the page shows: name, tables, figures with captions, and records of the runs."""
+        return [
+            {
+                "name": name,
+                "tables": {table: str(experiment.table(table)) for table in ("runs", "equivalence", "correlation")},
+                "figures": [
+                    {"name": path.stem, "path": str(path.with_suffix(".png")), "caption": self.caption(path.stem)}
+                    for path in experiment.figures
+                ],
+                "records": [str(path) for path in experiment.outputs("run.json")],
+            }
+            for name, experiment in self.experiments.items()
+        ]
+
+    @property
+    def theory_captions(self) -> list[dict]:
+        """Of each figure of the theory its name, path and caption."""
+        return [
+            {
+                "name": path.stem,
+                "path": str(path.with_suffix(".png")),
+                "caption": (CAPTIONS / f"theory_{path.stem}.rst").read_text(encoding="utf-8"),
+            }
+            for path in self.theory.figures
+        ]
+
+    @property
+    def page_inputs(self) -> dict[str, object]:
+        """Input files of the page."""
+        sections = self.page_sections
+        return {
+            "claims": CLAIMS,
+            "tables": [path for section in sections for path in section["tables"].values()],
+            "figures": [figure["path"] for section in sections for figure in section["figures"]],
+            "records": [path for section in sections for path in section["records"]],
+            "theory": [figure["path"] for figure in self.theory_captions],
+        }
+
+    @property
+    def page_key(self) -> str:
+        """Key of the page."""
+        figures = [each.figure_key(path.stem) for each in self.experiments.values() for path in each.figures]
+        theory = [self.theory.figure_key(path.stem) for path in self.theory.figures]
+        template = (CAPTIONS / "page.html.jinja").read_text(encoding="utf-8")
+        return digest([self.codebase.fingerprint("page.py"), template, figures, theory, self.claims_key])
+
+    @property
     def figures(self) -> list[Path]:
         """Figures of all experiments."""
         return [path for experiment in self.experiments.values() for path in experiment.figures]
@@ -230,12 +301,12 @@ class Experiment:
         """The PDF of each figure."""
         return [RESULTS / "figures" / self.name / f"{figure}.pdf" for figure in self.config["figures"]]
 
-    @property
+    @cached_property
     def table_key(self) -> str:
         """Key of `collect`."""
         return digest([self.study.codebase.fingerprint("collect.py"), [run.metrics_key for run in self.runs]])
 
-    @property
+    @cached_property
     def evidence_key(self) -> str:
         """Key of `evidence`."""
         return digest([self.study.codebase.fingerprint("evidence.py"), self.study.comparison, self.table_key])
