@@ -59,7 +59,7 @@ def test_the_library_imports_only_downward():
     floors = [
         {"errors"},
         {"files", "losses", "networks", "metrics", "schedule", "plotstyle", "provenance", "tuning", "devices"},
-        {"ufm", "closed_form", "contrastive", "safe_pickle", "image_files", "downloads"},
+        {"ufm", "closed_form", "contrastive", "alignment", "safe_pickle", "image_files", "downloads"},
         {"datasets"},
         {"preparation", "weights", "tables", "figures", "configuration", "jobs"},
         {"theory", "theory_tables", "theory_figures"},

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
+from itertools import combinations, product
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -43,6 +43,9 @@ _CELL = f"{RESULTS}/tuning/{{experiment}}/{{loss}}/width{{width}}/epochs{{epochs
 CHOICE = f"{_CELL}/weight_decay.json"
 CANDIDATE = f"{_CELL}/seed{{seed}}/decay{{weight_decay}}"
 CANDIDATE_STEM = f"{RESULTS}/stems/{{experiment}}/{{loss}}/width{{width}}/seed{{seed}}/decay{{weight_decay}}/to{{to}}"
+
+# A model in a comparison of features: its loss, None where it is untrained, and its seed.
+Model = tuple[str | None, int]
 
 
 class Study:
@@ -291,6 +294,47 @@ class Experiment:
     def stems(self) -> list[Stem]:
         """Every shared stem."""
         return list(dict.fromkeys(stem for run in self.trained for stem in run.stems))
+
+    @cached_property
+    def aligned_runs(self) -> list[Run]:
+        """Runs whose features are compared pair by pair: those of the largest network and the longest budget."""
+        largest = max(self.config["widths"]), max(self.config["epochs"])
+        return [run for run in self.runs if (run.width, run.epochs) == largest]
+
+    def aligned_files(self, name: str) -> list[Path]:
+        """The file `name` of every one of these runs."""
+        return [run.directory / name for run in self.aligned_runs]
+
+    @property
+    def alignments(self) -> list[tuple[str, Model, Model]]:
+        """Pairs of models whose features are compared: the name of the comparison and the two.
+
+        - losses: two losses at one seed.
+        - losses_other_seed: two losses, each at another seed.
+        - seeds: one loss at two seeds.
+        - untrained: a run against the untrained network of its seed, which every loss starts from.
+        """
+        models = [(run.loss, run.seed) for run in self.aligned_runs]
+        pairs = []
+        for first, second in combinations(models, 2):
+            if first[0] == second[0]:
+                comparison = "seeds"
+            else:
+                comparison = "losses" if first[1] == second[1] else "losses_other_seed"
+            pairs.append((comparison, first, second))
+        return pairs + [("untrained", model, (None, model[1])) for model in models]
+
+    @property
+    def alignment_key(self) -> str:
+        """Key of `align_features`."""
+        code = self.study.codebase.fingerprint("align_features.py")
+        return digest([code, [run.train_key for run in self.aligned_runs]])
+
+    def alignment_minutes(self, attempt: int) -> int:
+        """Run time of `align_features` to ask a cluster for: a model costs less than an epoch, a pair half a minute."""
+        runs = self.aligned_runs
+        models = len(runs) + len(self.config["seeds"])
+        return _minutes(models, runs[0].width, attempt) + attempt * len(self.alignments)
 
     def outputs(self, name: str) -> list[Path]:
         """The file `name` of every run."""
