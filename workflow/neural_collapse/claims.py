@@ -43,6 +43,11 @@ class Evidence:
         """Seeds of the experiment."""
         return self.runs["seed"].nunique()
 
+    def not_fitted(self, runs: pd.DataFrame) -> str | None:
+        """Why nothing can be said of collapse, where runs do not fit their training data."""
+        lowest = runs["final_accuracy_train"].min()
+        return f"training accuracy only {lowest:.2%}" if lowest < self.thresholds["training_accuracy"] else None
+
     @property
     def too_few_seeds(self) -> str | None:
         """Why nothing can be decided, where there are too few seeds."""
@@ -130,18 +135,15 @@ def _neural_collapse(evidence: Evidence) -> Iterator[Finding]:
         numbers = "largest " + ", ".join(f"{metric.upper()} {value:.4f}" for metric, value in worst.items())
         numbers += f" (W centered: NC2 {runs['nc2_centered'].max():.4f}, NC3 {runs['nc3_centered'].max():.4f})"
         collapsed = all(value <= evidence.thresholds[metric] for metric, value in worst.items())
-        lowest = runs["final_accuracy_train"].min()
-        if lowest < evidence.thresholds["training_accuracy"]:
-            yield loss, f"{numbers}; training accuracy only {lowest:.2%}", NOT_DECIDED
-        else:
-            yield loss, *_decided(evidence, numbers, collapsed)
+        yield loss, *_decided(evidence, numbers, collapsed, unless=evidence.not_fitted(runs))
 
 
 @_claim(
     "The features under any two losses are equal up to rotation and scale.",
     "Section 4",
-    "In the largest configuration the linear CKA of the training features of every pair of losses is at least {cka} "
-    "for every pair of seeds. Test features, other seeds and untrained networks are controls.",
+    "In the largest configuration the linear CKA of the training features of every pair of losses is {cka} or more "
+    "for every pair of seeds; nothing is decided where a training accuracy is below {training_accuracy}. Test "
+    "features, other seeds and untrained networks are controls.",
 )
 def _equal_features(evidence: Evidence) -> Iterator[Finding]:
     table = evidence.alignment
@@ -160,14 +162,16 @@ def _equal_features(evidence: Evidence) -> Iterator[Finding]:
     means["residuals of the class, test images"] = residuals.loc[residuals["split"] == "test", "cka"].mean()
     numbers = f"lowest CKA on training images {lowest:.3f}; means: "
     numbers += ", ".join(f"{name} {value:.3f}" for name, value in means.items() if np.isfinite(value))
-    yield "all losses", *_decided(evidence, numbers, lowest >= evidence.thresholds["cka"])
+    holds = lowest >= evidence.thresholds["cka"]
+    yield "all losses", *_decided(evidence, numbers, holds, unless=evidence.not_fitted(evidence.largest))
 
 
 @_claim(
     "In the largest configuration test accuracy is the same under every loss.",
     "Section 4, Fig. 3",
     "Every pair of losses is equivalent within {margin} (two one-sided tests, paired by seed, at level {significance} "
-    "over all pairs). Not supported if a pair differs (paired t test at level {significance} over all pairs).",
+    "over all pairs). Not supported if a pair differs (paired t test at level {significance} over all pairs). "
+    "Nothing is decided where a training accuracy is below {training_accuracy}.",
 )
 def _equal_accuracy(evidence: Evidence) -> Iterator[Finding]:
     table = evidence.equivalence
@@ -184,11 +188,11 @@ def _equal_accuracy(evidence: Evidence) -> Iterator[Finding]:
     if np.isfinite(widest["interval_low"]):
         numbers += f", interval {_points(widest['interval_low'])} to {_points(widest['interval_high'])}"
     numbers += ")"
-    if (largest["verdict"] == DIFFERENT).any():
-        verdict = NOT_SUPPORTED
+    equal = (largest["verdict"] == EQUIVALENT).all()
+    if equal or (largest["verdict"] == DIFFERENT).any():
+        yield "all losses", *_decided(evidence, numbers, equal, unless=evidence.not_fitted(evidence.largest))
     else:
-        verdict = SUPPORTED if (largest["verdict"] == EQUIVALENT).all() else NOT_DECIDED
-    yield "all losses", numbers, verdict
+        yield "all losses", numbers, NOT_DECIDED
 
 
 @_claim(
@@ -250,9 +254,11 @@ def _trend(evidence: Evidence, gains: pd.Series, words: str) -> tuple[str, str]:
     return numbers, SUPPORTED if low > 0 else NOT_SUPPORTED if high < 0 else NOT_DECIDED
 
 
-def _decided(evidence: Evidence, numbers: str, holds: bool) -> tuple[str, str]:
-    if evidence.too_few_seeds:
-        return f"{numbers}; {evidence.too_few_seeds}", NOT_DECIDED
+def _decided(evidence: Evidence, numbers: str, holds: bool, *, unless: str | None = None) -> tuple[str, str]:
+    """Numbers and verdict; not decided, with the reason, where there is one or too few seeds."""
+    reason = unless or evidence.too_few_seeds
+    if reason:
+        return f"{numbers}; {reason}", NOT_DECIDED
     return numbers, SUPPORTED if holds else NOT_SUPPORTED
 
 

@@ -144,7 +144,9 @@ class Section:
             "device": _listed(record["device"] for record in records),
             "versions": "; ".join(versions),
             "commit": _listed(record["commit"] or "outside a checkout" for record in records),
-            "data (SHA-256)": _listed(record["data_sha256"] for record in records),
+            "data (SHA-256, its beginning)": _listed(
+                f"{name} {value[:12]}" for record in records for name, value in record["data_sha256"].items()
+            ),
         }
 
     @property

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from neural_collapse.jobs import job
@@ -15,7 +17,8 @@ with job(snakemake.log[0]):
     import yaml
     from neural_collapse.files import atomic_path
 
-    with atomic_path(snakemake.output.explorer) as report, atomic_path("results/report/study.yaml") as config:
+    with atomic_path(snakemake.output.explorer) as report, TemporaryDirectory(dir=snakemake.resources.tmpdir) as folder:
+        config = Path(folder) / "study.yaml"
         config.write_text(yaml.safe_dump(params.config), encoding="utf-8")
         command = [sys.executable, "-m", "snakemake", *params.targets, "--snakefile", params.snakefile]
         # The folder is locked by the workflow that waits; a report changes nothing in it.

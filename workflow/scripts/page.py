@@ -14,13 +14,11 @@ with job(snakemake.log[0]):
     import pandas as pd
     from neural_collapse import page
 
+    def images(figures):
+        return [page.FigureImage(each["name"], Path(each["path"]), each["caption"]) for each in figures]
+
     sections = [
-        page.Section.read(
-            section["name"],
-            section["tables"],
-            [page.FigureImage(**figure) for figure in section["figures"]],
-            section["records"],
-        )
+        page.Section.read(section["name"], section["tables"], images(section["figures"]), section["records"])
         for section in params.sections
     ]
     explorer = source.get("explorer")
@@ -28,7 +26,7 @@ with job(snakemake.log[0]):
         snakemake.output.page,
         sections=sections,
         ledger=pd.read_csv(source.claims),
-        theory=[page.FigureImage(**figure) for figure in params.theory],
+        theory=images(params.theory),
         command=params.command,
         explorer=None if explorer is None else Path(explorer).read_text(encoding="utf-8"),
     )
