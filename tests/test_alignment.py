@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from neural_collapse import alignment, configuration, training, weights
 from neural_collapse.alignment import PARTS, ModelFeatures, compare, linear_cka, procrustes_distance
 from neural_collapse.errors import InputError
+from neural_collapse.features import mapped_features
 from neural_collapse.preparation import PreparedDataset
 from neural_collapse.study import Study
 from scipy.linalg import orthogonal_procrustes
@@ -127,10 +128,13 @@ def test_rotation_scale_and_shift_make_no_difference(seed, scale, shift):
 def test_both_measures_are_symmetric_and_keep_their_ranges(seed, dimensions, noise):
     first, second, labels = pair_of_models(seed, dimensions=dimensions, noise=noise)
     there, back = compared(first, second, labels), compared(second, first, labels)
+    # Rounding would lead two equal models past the ends.
+    equal = compared(first, first, labels)
     for part in PARTS:
         assert there[part] == pytest.approx(back[part], abs=1e-9)
-        assert 0 <= there[part]["cka"] <= 1
-        assert 0 <= there[part]["procrustes"] <= 2
+        for measures in (there[part], equal[part]):
+            assert 0 <= measures["cka"] <= 1
+            assert 0 <= measures["procrustes"] <= 2
 
 
 def test_independent_features_are_far_apart_and_equal_ones_are_not():
@@ -227,6 +231,18 @@ def test_bad_input_is_named():
             call()
     with pytest.raises(InputError, match="not finite"), np.errstate(invalid="ignore"):
         procrustes_distance(second, with_nan)
+
+
+def test_features_are_those_of_evaluation_by_the_normalisation_of_their_split(digits, small_run, tmp_path):
+    plain = small_run().settings
+    shifted = small_run(test_normalization={"mean": [0.9], "std": [0.2]}).settings
+    models = {"plain": (plain, None), "shifted": (shifted, None)}
+    for split, same in (("train", True), ("test", False)):
+        mapped = mapped_features(models, digits, split, tmp_path, device=torch.device("cpu"))
+        for array in mapped.values():
+            assert isinstance(array, np.memmap)
+            assert (array.dtype, array.shape) == (np.float32, (len(digits.labels(split)), 16))
+        assert np.array_equal(mapped["plain"], mapped["shifted"]) == same
 
 
 # What is compared in an experiment
