@@ -328,7 +328,7 @@ class Experiment:
     def alignment_key(self) -> str:
         """Key of `align_features`."""
         code = self.study.codebase.fingerprint("align_features.py")
-        return digest([code, [run.train_key for run in self.aligned_runs]])
+        return digest([code, self.alignments, [run.train_key for run in self.aligned_runs]])
 
     def alignment_minutes(self, attempt: int) -> int:
         """Run time of `align_features` to ask a cluster for: a model costs less than an epoch, a pair half a minute."""

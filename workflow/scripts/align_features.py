@@ -1,4 +1,9 @@
-"""Rule align_features: whether the models of an experiment have the same features up to a rotation and a scale."""
+"""Rule align_features: whether the models of an experiment have the same features up to a rotation and a scale.
+
+A row a pair of models, a split and a part of the features (see `alignment`). Columns: experiment, width and epochs (the
+largest), comparison (see `Experiment.alignments`), split (train, test), part (features, class_means, within_class),
+first_loss, first_seed, second_loss ("untrained" where no loss was used), second_seed, cka (0..1), procrustes (0..2).
+"""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
