@@ -20,8 +20,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, NullLocator, PercentFormatter
 
 from . import plotstyle
-
-UNTRAINED = "untrained"  # in the table `alignment`, the network before training
+from .tables import UNTRAINED
 
 _NC1 = {"nc1": "$\\mathcal{NC}_1$: variability collapse"}
 _AS_IN_THE_PAPER = {**_NC1, "nc2": "$\\mathcal{NC}_2$: simplex ETF", "nc3": "$\\mathcal{NC}_3$: self-duality"}

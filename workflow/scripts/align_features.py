@@ -51,7 +51,7 @@ with job(snakemake.log[0]), lease(params.compute["device"]):
                             "part": part,
                             "first_loss": first[0],
                             "first_seed": first[1],
-                            "second_loss": second[0] or "untrained",
+                            "second_loss": second[0] or tables.UNTRAINED,
                             "second_seed": second[1],
                             **measures,
                         }
