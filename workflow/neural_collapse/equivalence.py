@@ -5,6 +5,7 @@ Nothing here imports PyTorch.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from itertools import combinations
 
@@ -132,19 +133,18 @@ def collapse_and_accuracy(runs: pd.DataFrame, *, significance: float, resamples:
             value = float(correlation(everything))
             low, high = np.nan, np.nan
             if np.isfinite(value):
-                interval = stats.bootstrap(
-                    (everything,),
-                    correlation,
-                    n_resamples=resamples,
-                    batch=200,
-                    confidence_level=1 - significance,
-                    method="percentile",
-                    rng=np.random.default_rng(seed),
-                )
-                # Resamples in which nothing varies have no correlation and do not count.
-                drawn = interval.bootstrap_distribution
-                drawn = drawn[np.isfinite(drawn)]
-                low, high = np.quantile(drawn, [significance / 2, 1 - significance / 2])
+                with warnings.catch_warnings():
+                    # Resamples in which nothing varies have no correlation; they do not count, below.
+                    warnings.simplefilter("ignore", stats.DegenerateDataWarning)
+                    drawn = stats.bootstrap(
+                        (everything,),
+                        correlation,
+                        n_resamples=resamples,
+                        batch=200,
+                        method="percentile",
+                        rng=np.random.default_rng(seed),
+                    ).bootstrap_distribution
+                low, high = np.nanquantile(drawn, [significance / 2, 1 - significance / 2])
             rows.append(
                 {
                     "experiment": runs["experiment"].iloc[0],
