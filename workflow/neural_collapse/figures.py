@@ -104,7 +104,8 @@ def alignment_procrustes(alignment: pd.DataFrame) -> Figure:
 
 
 def overview(runs: pd.DataFrame, trajectories: pd.DataFrame) -> Figure:
-    """Everything on one page."""
+    """Everything on one page: collapse and accuracy over the epochs, test accuracy at every width and budget, how far
+    the losses are apart, and every run."""
     means, spreads = _over_seeds(runs)
     gaps = _gaps(runs)
     parts = {
