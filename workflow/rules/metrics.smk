@@ -1,8 +1,3 @@
-localrules:
-    nc_metrics,
-    collect,
-
-
 rule nc_metrics:
     input:
         features=f"{RUN}/features.npz",
@@ -10,6 +5,7 @@ rule nc_metrics:
         metrics=f"{RUN}/nc_metrics.csv",
     log:
         f"{RUN}/nc_metrics.log",
+    localrule: True
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -30,6 +26,7 @@ rule collect:
         trajectories="results/tables/{experiment}/trajectories.csv",
     log:
         "results/tables/{experiment}/collect.log",
+    localrule: True
     conda:
         "../../envs/environment.yaml"
     resources:
