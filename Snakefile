@@ -31,7 +31,8 @@ if "experiments" not in config:
 
 
 try:
-    configuration.check_files(workflow.configfiles)
+    if workflow.modifier.is_main_snakefile():  # the files of a workflow that uses this one as a module are its own
+        configuration.check_files(workflow.configfiles)
     study = Study(config)
 except InputError as error:
     print(f"config: {error}", file=sys.stderr)
@@ -58,14 +59,7 @@ include: "workflow/rules/theory.smk"
 include: "workflow/rules/report.smk"
 
 
-localrules:
-    all,
-    datasets,
-    figures,
-
-
 rule all:
-    default_target: True
     input:
         study.figures,
 

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -49,9 +50,20 @@ def test_the_lock_has_every_dependency(locked, project):
     assert {name_of(requirement) for group in groups for requirement in group} <= set(locked)
 
 
-def test_the_versions_agree():
+def test_the_citation_has_this_version_and_the_paper():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert {"cff-version", "message", "title", "authors"} <= citation.keys()  # what the format requires
     assert citation["version"] == __version__
+    (paper,) = citation["references"]
+    assert {"type", "title", "authors"} <= paper.keys()
+    assert paper["title"] == "Are All Losses Created Equal: A Neural Collapse Perspective"
+    assert paper["authors"][0] == {"family-names": "Zhou", "given-names": "Jinxin"}
+    assert paper["year"] == 2022
+    assert [identifier["value"] for identifier in paper["identifiers"]] == ["arXiv:2210.02192"]
+    assert paper["url"] == "https://arxiv.org/abs/2210.02192"
+    readme = (ROOT / "README.md").read_text()
+    assert paper["title"] in readme.split("## Cite")[1]
+    assert paper["url"] in readme.split("## Cite")[1]
 
 
 def test_the_library_imports_only_downward():
@@ -144,8 +156,26 @@ def test_the_readme_prints_what_the_demo_wrote():
     assert printed == table
 
 
-def test_every_link_of_the_readme_leads_somewhere():
-    targets = re.findall(r"\]\((?!http)([^)#]+)", (ROOT / "README.md").read_text())
-    assert targets
-    for target in targets:
-        assert (ROOT / target).exists(), target
+def anchors(page: Path) -> set[str]:
+    """The anchors that a Markdown page's headings have on the web."""
+    prose = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.*)$", prose, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize(
+    "page",
+    [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))],
+    ids=lambda page: str(page.relative_to(ROOT)),
+)
+def test_every_link_leads_somewhere(page):
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text()):
+        name, _, anchor = target.partition("#")
+        path = page.parent / name if name else page
+        assert path.exists(), target
+        assert not anchor or anchor in anchors(path), target
+
+
+def test_the_readme_links_to_every_page():
+    linked = set(re.findall(r"\]\((docs/\w[\w-]*\.md)", (ROOT / "README.md").read_text()))
+    assert linked == {str(page.relative_to(ROOT)) for page in (ROOT / "docs").glob("*.md")}

@@ -1,9 +1,3 @@
-localrules:
-    nc_metrics,
-    collect,
-    evidence,
-
-
 rule nc_metrics:
     input:
         features=f"{RUN}/features.npz",
@@ -17,6 +11,7 @@ rule nc_metrics:
         ),
     log:
         f"{RUN}/nc_metrics.log",
+    localrule: True
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -43,6 +38,7 @@ rule collect:
         trajectories="results/tables/{experiment}/trajectories.csv",
     log:
         "results/tables/{experiment}/collect.log",
+    localrule: True
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -68,6 +64,7 @@ rule evidence:
         correlation="results/tables/{experiment}/correlation.csv",
     log:
         "results/tables/{experiment}/evidence.log",
+    localrule: True
     conda:
         "../../envs/environment.yaml"
     resources:

@@ -1,13 +1,6 @@
 # The ledger of claims, the page for readers, and Snakemake's own report, which the page carries at its end.
 
 
-localrules:
-    claims,
-    page,
-    explorer,
-    report,
-
-
 rule claims:
     input:
         unpack(lambda wc: study.claim_tables),
@@ -15,6 +8,7 @@ rule claims:
         claims=report("results/claims.csv", caption="../report/claims.rst", category="Claims"),
     log:
         "results/logs/claims.log",
+    localrule: True
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -35,6 +29,7 @@ rule page:
         page="results/report/page.html",
     log:
         "results/logs/page.log",
+    localrule: True
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -58,6 +53,7 @@ rule explorer:
         explorer="results/report/explorer.html",
     log:
         "results/logs/explorer.log",
+    localrule: True
     conda:
         "../../envs/environment.yaml"
     resources:

@@ -1,11 +1,6 @@
 # The theory: a rule a step, a job a case of it; then the tables of all cases, and a rule a figure.
 
 
-localrules:
-    theory,
-    theory_tables,
-
-
 for step, tables in STEPS.items():
 
     rule:
@@ -39,6 +34,7 @@ rule theory_tables:
         claims=report("results/theory/tables/claims.csv", caption="../report/theory_claims.rst", category="Theory"),
     log:
         "results/theory/tables/theory_tables.log",
+    localrule: True
     conda:
         "../../envs/environment.yaml"
     threads: 1

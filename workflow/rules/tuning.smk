@@ -2,11 +2,6 @@
 # the best is chosen on validation data, and the grid takes over the candidates that it would train again.
 
 
-localrules:
-    choose_weight_decay,
-    adopt_candidate,
-
-
 use rule train_stem as train_candidate_stem with:
     output:
         state=temp(f"{CANDIDATE_STEM}/state.safetensors"),
@@ -50,6 +45,7 @@ rule choose_weight_decay:
         choice=CHOICE,
     log:
         CHOICE.replace(".json", ".log"),
+    localrule: True
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -74,6 +70,7 @@ rule adopt_candidate:
         f"{RUN}/adopt_candidate.log",
     wildcard_constraints:
         experiment=study.adopted_wildcard,
+    localrule: True
     conda:
         "../../envs/environment.yaml"
     resources:
