@@ -192,19 +192,30 @@ def test_snakemakes_own_report_is_in_it_with_categories_labels_and_captions(page
     menu = page.find_element("css selector", "nav, #navbar, body").text
     for category in ("Claims", "Figures", "Runs", "Tables", "Theory", "Statistics"):
         assert category in menu
-    _click(page, "Runs")
-    text = page.find_element("css selector", "body").text
-    for label in ("loss", "width", "epochs", "seed"):
-        assert label in text.lower()
+    _click(page, "Runs", until="LOSS WIDTH EPOCHS SEED")
+    _click(page, "Results", until="GENERAL")
+    _click(page, "Figures", until="test_accuracy")
+    view, about = elements(page, "td a")[:2]  # of the first figure
+    view.click()
+    _wait(page, lambda driver: any(driver.execute_script(_IS_DRAWN, image) for image in elements(driver, "img")))
+    about.click()
+    _wait(page, lambda driver: "Fig. 2 of the paper" in driver.find_element("css selector", "body").text)
     page.switch_to.default_content()
+    assert [entry for entry in page.get_log("browser") if entry["level"] == "SEVERE"] == []
 
 
-def _click(driver, text: str) -> None:
+_IS_DRAWN = "return arguments[0].complete && arguments[0].naturalWidth > 300"
+
+
+def _click(driver, link: str, *, until: str) -> None:
+    next(item for item in elements(driver, "a") if item.text.strip() == link).click()
+    _wait(driver, lambda _: until in driver.find_element("css selector", "body").text)
+
+
+def _wait(driver, condition) -> None:
     from selenium.webdriver.support.ui import WebDriverWait
 
-    link = next(item for item in elements(driver, "a, button, li") if item.text.strip() == text)
-    driver.execute_script("arguments[0].click()", link)
-    WebDriverWait(driver, 10).until(lambda _: "seed" in driver.find_element("css selector", "body").text.lower())
+    WebDriverWait(driver, 20).until(condition)
 
 
 def test_the_page_alone_is_a_target_too_and_smaller(reported):

@@ -239,7 +239,8 @@ def write(
         columns=COLUMNS,
         theory=theory,
         command=command,
-        explorer=explorer,
+        # Inside a frame without an address of its own, links like "#" would otherwise lead to the page around it.
+        explorer=explorer and explorer.replace("<head>", '<head><base href="about:srcdoc">', 1),
         signs=SIGNS,
         questions=QUESTIONS,
     )
