@@ -1,16 +1,21 @@
-# make demo   set up and run the default study: datasets, training, metrics, figures
-# make test   set up and run every test
-# make lint   what the tests check of style, alone
+# make demo    set up and run the default study: datasets, training, metrics, figures, and its report
+# make report  the report of a study: make report CONFIG=config/fashion.yaml
+# make test    set up and run every test
+# make lint    what the tests check of style, alone
 
 PYTHON ?= python3
+CONFIG ?= config/demo.yaml
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 BIN := .venv/bin
 LOCK := envs/requirements.lock
 
-.PHONY: demo test lint setup clean
+.PHONY: demo report test lint setup clean
 
 demo: setup
-	$(BIN)/snakemake --cores $(CORES) --configfile config/demo.yaml
+	$(BIN)/snakemake --cores $(CORES) --configfile config/demo.yaml all report
+
+report: setup
+	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG) report
 
 test: setup
 	$(BIN)/pytest

@@ -39,6 +39,12 @@ except InputError as error:
     sys.exit(2)
 
 
+SNAKEFILE = str(Path(workflow.current_basedir) / "Snakefile")
+# How Snakemake is called on this study, as the page says it.
+FILES = [os.path.relpath(path) for path in workflow.configfiles]
+COMMAND = " ".join(["snakemake --cores 2", *(["--configfile", *FILES] if FILES else [])])
+
+
 wildcard_constraints:
     **study.wildcards,
 
@@ -50,6 +56,7 @@ include: "workflow/rules/tuning.smk"
 include: "workflow/rules/metrics.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/theory.smk"
+include: "workflow/rules/report.smk"
 
 
 rule all:

@@ -30,6 +30,13 @@ experiments:
     seeds: [1]
     training: {batch_size: 100, crop_padding: 1, flip: true}
     snapshots: 3
+theory:
+  minimise: {sizes: [{classes: 3, samples: 2, dim: 4}], strengths: [0.3], seeds: [0]}
+  descent: {classes: 3, samples: 2, dim: 4, iterations: 200, checkpoints: 5}
+  landscape: [{classes: 3, samples: 2, dim: 5, strength: 0.02, starts: 3}]
+  contrastive_property: {classes: [3], samples: 50}
+  focal_convexity: {gammas: [3], classes: [3]}
+  geometry: {iterations: 200, checkpoints: 5}
 """)
 
 

@@ -19,10 +19,14 @@ FIGURES = {
         "test_accuracy",
         "accuracy_gap",
         "seed_variance",
+        "equivalence",
+        "collapse_and_accuracy",
         "overview",
     )
 }
-SUMMARY = {"collect small", *FIGURES, "all"}
+# What a change of the tables of all runs brings about, and what one of the largest runs' weights does besides.
+SUMMARY = {"collect small", "evidence small", *FIGURES, "all"}
+ALIGNMENT = {"align_features small", "figure small/alignment_cka", "figure small/alignment_procrustes"}
 
 
 @pytest.fixture
@@ -58,7 +62,7 @@ def runs(losses=("CE", "FL"), widths=(0.25, 0.5), epochs=(3, 7), seeds=(1,), *, 
     return jobs
 
 
-EVERYTHING = {"prepare_dataset digits", *runs(), *SUMMARY}
+EVERYTHING = {"prepare_dataset digits", *runs(), *SUMMARY, *ALIGNMENT}
 
 
 def test_everything_runs_once(workflow):
@@ -93,17 +97,17 @@ def test_comments_docstrings_and_layout_do_not_count(study):
 
 def test_a_changed_focal_loss_is_the_focal_runs(study):
     edit(study, library("losses"), "gamma * log_not_p", "(gamma + 1) * log_not_p")
-    assert study.jobs() == {*runs(losses=["FL"]), *SUMMARY}
+    assert study.jobs() == {*runs(losses=["FL"]), *SUMMARY, *ALIGNMENT}
 
 
 def test_a_changed_parameter_of_the_focal_loss_is_the_focal_runs(study):
     study.config["losses"]["FL"]["gamma"] = 2
-    assert study.jobs() == {*runs(losses=["FL"]), *SUMMARY}
+    assert study.jobs() == {*runs(losses=["FL"]), *SUMMARY, *ALIGNMENT}
 
 
 def test_a_changed_schedule_is_every_training(study):
     edit(study, library("schedule"), "epoch >= end", "epoch > end")
-    assert study.jobs() == {*runs(), *SUMMARY}
+    assert study.jobs() == {*runs(), *SUMMARY, *ALIGNMENT}
 
 
 def test_a_changed_metric_is_the_metrics(study):
@@ -113,7 +117,24 @@ def test_a_changed_metric_is_the_metrics(study):
 
 def test_a_changed_plot_style_is_the_figures(study):
     edit(study, library("plotstyle"), '"lines.linewidth": ', '"lines.linewidth": 0.1 + ')
-    assert study.jobs() == {*FIGURES, "all"}
+    assert study.jobs() == {*FIGURES, *ALIGNMENT, "all"} - {"align_features small"}
+
+
+def test_a_changed_margin_is_the_evidence_and_its_figures(study):
+    study.config["evidence"] = {"margin": 0.02}
+    assert study.jobs() == {"evidence small", "figure small/equivalence", "figure small/collapse_and_accuracy", "all"}
+
+
+def test_a_changed_threshold_of_a_claim_is_no_job_but_the_ledgers(study):
+    study.config["evidence"] = {"nc1": 0.05}
+    assert study.jobs() == set()
+
+
+def test_a_changed_comparison_of_features_is_the_alignment(study):
+    edit(study, library("alignment"), "def linear_cka(", "OTHER = 1\n\n\ndef linear_cka(")
+    assert study.jobs() == set()
+    edit(study, "workflow/scripts/align_features.py", '"split": split', '"split": str(split)')
+    assert study.jobs() == {*ALIGNMENT, "all"}
 
 
 def test_a_changed_figure_is_that_figure(study):
@@ -123,7 +144,7 @@ def test_a_changed_figure_is_that_figure(study):
     text = (study.root / library("figures")).read_text()
     start = text.index("def seed_variance(")
     body = text.index('"""\n', text.index('"""', start) + 3) + 4
-    (study.root / library("figures")).write_text(text[:body] + "    trajectories = trajectories\n" + text[body:])
+    (study.root / library("figures")).write_text(text[:body] + "    runs = runs\n" + text[body:])
     assert study.jobs() == {"figure small/seed_variance", "all"}
 
 
@@ -137,18 +158,18 @@ def test_how_files_are_written_and_logged_does_not_count(study):
 
 def test_one_more_seed_is_its_runs(study):
     study.config["experiments"]["small"]["seeds"] = [1, 2]
-    assert study.jobs() == {*runs(seeds=[2]), *SUMMARY}
+    assert study.jobs() == {*runs(seeds=[2]), *SUMMARY, *ALIGNMENT}
 
 
 def test_one_more_width_is_its_runs(study):
     study.config["experiments"]["small"]["widths"] = [0.25, 1, 0.5]
-    assert study.jobs() == {*runs(widths=[1]), *SUMMARY}
+    assert study.jobs() == {*runs(widths=[1]), *SUMMARY, *ALIGNMENT}
 
 
 def test_one_more_loss_is_its_runs(study):
     study.config["losses"]["LS"] = {"kind": "label_smoothing", "smoothing": 0.1}
     study.config["experiments"]["small"]["losses"] = ["LS", "CE", "FL"]
-    assert study.jobs() == {*runs(losses=["LS"]), *SUMMARY}
+    assert study.jobs() == {*runs(losses=["LS"]), *SUMMARY, *ALIGNMENT}
 
 
 def test_one_more_budget_is_its_runs(study):
@@ -168,7 +189,7 @@ def test_a_changed_default_counts_where_it_is_used(study):
     edit(study, "config/schema.yaml", batch, batch.replace("128", "256"))
     assert study.jobs() == set(), "the study has a batch size of its own"
     edit(study, "config/schema.yaml", "exclusiveMaximum: 1, default: 0.9}", "exclusiveMaximum: 1, default: 0.8}")
-    assert study.jobs() == {*runs(), *SUMMARY}
+    assert study.jobs() == {*runs(), *SUMMARY, *ALIGNMENT}
 
 
 def test_where_it_is_computed_does_not_count(study):
@@ -189,7 +210,12 @@ def test_a_fresh_clone_beside_results_is_nothing_to_do(study):
 def test_a_named_figure_is_what_it_needs(study, tmp_path_factory):
     target = "results/figures/small/nc_evolution.pdf"
     nothing_done = Workflow(tmp_path_factory.mktemp("empty"), copy.deepcopy(SMALL_STUDY))
-    assert nothing_done.jobs(target) == EVERYTHING - FIGURES - {"all"} | {"figure small/nc_evolution"}
+    assert nothing_done.jobs(target) == {
+        "prepare_dataset digits",
+        *runs(),
+        "collect small",
+        "figure small/nc_evolution",
+    }
     study.config["losses"]["FL"]["gamma"] = 2
     study.config["experiments"]["other"] = {**study.config["experiments"]["small"], "losses": ["CE"]}
     assert study.jobs(target) == {*runs(losses=["FL"]), "collect small", "figure small/nc_evolution"}

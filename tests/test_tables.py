@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
 import pytest
 from neural_collapse import figures, plotstyle, tables
+from neural_collapse.equivalence import collapse_and_accuracy, pairwise_equivalence
 from neural_collapse.errors import InputError
 from neural_collapse.files import write_json
 from neural_collapse.metrics import collapse_metrics, feature_statistics
@@ -83,19 +85,49 @@ def test_a_table_is_written_with_every_digit(tmp_path):
     assert pd.read_csv(tmp_path / "t.csv")["value"].tolist() == table["value"].tolist()
 
 
+def aligned(runs: pd.DataFrame) -> pd.DataFrame:
+    """A table `alignment` of the runs' largest configuration."""
+    largest = runs[(runs["width"] == runs["width"].max()) & (runs["epochs"] == runs["epochs"].max())]
+    models = list(largest[["loss", "seed"]].itertuples(index=False, name=None))
+    pairs = [("untrained", *model, tables.UNTRAINED, model[1]) for model in models]
+    for (first, one), (second, other) in combinations(models, 2):
+        comparison = "seeds" if first == second else "losses" if one == other else "losses_other_seed"
+        pairs.append((comparison, first, one, second, other))
+    rows = [
+        ("toy", 1, 8, split, part, *pair, 0.5 + 0.01 * number, 1.0)
+        for split in ("train", "test")
+        for part in ("features", "class_means", "within_class")
+        for number, pair in enumerate(pairs)
+    ]
+    names = "experiment width epochs split part comparison first_loss first_seed second_loss second_seed cka procrustes"
+    return pd.DataFrame(rows, columns=names.split())
+
+
+def drawn(name: str, runs: pd.DataFrame, trajectories: pd.DataFrame):
+    """A figure of the tables that its parameters name."""
+    parts = {
+        "runs": runs,
+        "trajectories": trajectories,
+        "alignment": aligned(runs),
+        "equivalence": pairwise_equivalence(runs, margin=0.01, significance=0.05),
+        "correlation": collapse_and_accuracy(runs, significance=0.05, resamples=100, seed=0),
+    }
+    return getattr(figures, name)(**{table: parts[table] for table in Codebase().arguments("figures", name)})
+
+
 @pytest.mark.parametrize("name", Codebase().functions("figures"))
 def test_every_figure_is_drawn_and_written_the_same_twice(experiment, tmp_path, name):
     for copy in ("a", "b"):
-        figure = getattr(figures, name)(*experiment)
+        figure = drawn(name, *experiment)
         for suffix in ("pdf", "png"):
             plotstyle.save(figure, tmp_path / f"{copy}.{suffix}")
     for suffix in ("pdf", "png"):
         assert (tmp_path / f"a.{suffix}").read_bytes() == (tmp_path / f"b.{suffix}").read_bytes()
-    assert "toy: small_resnet on digits" in figure.get_suptitle()
+    assert figure.get_suptitle().startswith("toy: ")
 
 
 def test_nc_evolution_draws_the_mean_over_seeds_of_the_largest_configuration(experiment):
-    figure = figures.nc_evolution(*experiment)
+    figure = figures.nc_evolution(experiment[1])
     panel = figure.axes[0]
     assert [line.get_label() for line in panel.get_lines()] == ["CE", "MSE"]
     epochs, values = panel.get_lines()[0].get_data()
@@ -104,7 +136,7 @@ def test_nc_evolution_draws_the_mean_over_seeds_of_the_largest_configuration(exp
 
 
 def test_test_accuracy_has_one_colour_scale_and_names_each_panel(experiment):
-    figure = figures.test_accuracy(*experiment)
+    figure = figures.test_accuracy(experiment[0])
     panels = [axis for axis in figure.axes if axis.get_images()]
     assert [panel.get_title() for panel in panels] == ["CE", "MSE"]
     scales = {panel.get_images()[0].norm for panel in panels}
@@ -114,7 +146,7 @@ def test_test_accuracy_has_one_colour_scale_and_names_each_panel(experiment):
 
 
 def test_accuracy_gap_is_against_the_first_loss(experiment):
-    figure = figures.accuracy_gap(*experiment)
+    figure = figures.accuracy_gap(experiment[0])
     (panel,) = [axis for axis in figure.axes if axis.get_images()]
     assert panel.get_title() == "MSE"
     assert panel.get_images()[0].get_array().flatten().tolist() == pytest.approx([100 * 8 / 1000] * 4)
@@ -130,7 +162,32 @@ def test_an_incomplete_grid_is_an_error_that_names_what_is_missing(experiment):
 def test_one_loss_alone_is_drawn_too(experiment):
     runs, trajectories = (table[table["loss"] == "CE"] for table in experiment)
     for name in Codebase().functions("figures"):
-        getattr(figures, name)(runs, trajectories)
+        drawn(name, runs, trajectories)
+
+
+def test_equivalence_shows_the_interval_and_the_verdict_of_each_pair(experiment):
+    runs, _ = experiment
+    table = pairwise_equivalence(runs, margin=0.5, significance=0.05)
+    table.loc[0, "verdict"] = "different"
+    panels = figures.equivalence(table).axes
+    assert [panel.get_title() for panel in panels] == [f"width {w}, {e} epochs" for w in ("0.5", "1") for e in (4, 8)]
+    markers = [line.get_marker() for line in panels[0].get_lines() if line.get_marker() != "None"]
+    assert markers == ["X"]
+    assert [label.get_text() for label in panels[0].get_yticklabels()] == ["CE − MSE"]
+
+
+def test_alignment_has_other_losses_off_the_diagonal_and_the_controls_beside_them(experiment):
+    table = aligned(experiment[0])
+    panels = [axis for axis in figures.alignment_cka(table).axes if axis.get_images()]
+    assert len(panels) == 6
+    cells = panels[0].get_images()[0].get_array()
+    own = table[(table["split"] == "train") & (table["part"] == "features")]
+    means = own.groupby("comparison")["cka"].mean()
+    assert cells[0, 1] == pytest.approx(means["losses"])
+    assert cells[1, 0] == pytest.approx(means["losses_other_seed"])
+    of_ce = own[(own["first_loss"] == "CE")]
+    assert cells[0, 0] == pytest.approx(of_ce.loc[of_ce["comparison"] == "seeds", "cka"].mean())
+    assert cells[0, 2] == pytest.approx(of_ce.loc[of_ce["comparison"] == "untrained", "cka"].mean())
 
 
 def test_losses_differ_without_colour():
@@ -140,7 +197,8 @@ def test_losses_differ_without_colour():
 
 
 def test_what_reads_tables_does_not_import_torch():
-    modules = ", ".join(f"neural_collapse.{name}" for name in ("tables", "figures", "study", "plotstyle", "jobs"))
+    names = ("tables", "figures", "equivalence", "claims", "page", "theory_tables", "theory_figures", "study", "jobs")
+    modules = ", ".join(f"neural_collapse.{name}" for name in names)
     code = f"import sys, {modules}; print('torch' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "False"

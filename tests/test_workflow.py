@@ -19,7 +19,10 @@ from neural_collapse.study import Study
 from . import tiny_datasets
 from .conftest import ROOT, Workflow
 
-FIGURES = ("nc_evolution", "accuracy_evolution", "test_accuracy", "accuracy_gap", "seed_variance", "overview")
+FIGURES = (
+    *("nc_evolution", "nc_evolution_centered", "accuracy_evolution", "test_accuracy", "accuracy_gap", "seed_variance"),
+    *("equivalence", "collapse_and_accuracy", "alignment_cka", "alignment_procrustes", "overview"),
+)
 
 
 def test_the_demo_plans_the_jobs_that_its_grid_needs(tmp_path):
@@ -30,8 +33,10 @@ def test_the_demo_plans_the_jobs_that_its_grid_needs(tmp_path):
         "train": 32,
         "extract_features": 32,
         "nc_metrics": 32,
+        "align_features": 1,
         "collect": 1,
-        "figure": 7,
+        "evidence": 1,
+        "figure": 11,
         "all": 1,
     }
 
@@ -97,7 +102,7 @@ def test_one_deleted_figure_is_one_job(finished):
 
 def test_the_named_targets(finished, workflow):
     assert workflow.planned("datasets") == {"prepare_dataset": 1, "datasets": 1}
-    assert workflow.planned("figures")["figure"] == 7
+    assert workflow.planned("figures")["figure"] == 11
     one = workflow.planned("results/figures/small/nc_evolution.png")
     assert one["figure"] == 1
     assert one["train"] == 8
@@ -209,8 +214,10 @@ def test_the_papers_study_is_576_runs_and_what_they_need(tmp_path):
         "extract_features": 2 * 192 + 4 * 4 * 4 * 2,
         "extract_candidate_features": 4 * 4 * 4 * 4,
         "nc_metrics": 576,
+        "align_features": 3,
         "collect": 3,
-        "figure": 3 * 7,
+        "evidence": 3,
+        "figure": 3 * 11,
         "all": 1,
     }
     assert planned["train"] + planned["adopt_candidate"] == 576

@@ -20,6 +20,9 @@ from .provenance import Codebase
 
 SCHEMA = Path(__file__).parents[2] / "config" / "schema.yaml"
 
+# Tables of an experiment that a figure may be drawn from: the parameters of the functions in `figures`.
+TABLES = ("runs", "trajectories", "alignment", "equivalence", "correlation")
+
 # Keys that datasets of every kind have: how the images are split.
 SPLIT_KEYS = ("split_seed", "stratified", "validation_fraction", "test_fraction")
 
@@ -263,6 +266,8 @@ def _check_experiment(experiment: dict, where: str, config: Mapping, codebase: C
             raise InputError(f"{where}.training.decay_at[{index}]: {share!r}; allowed: a share between 0 and 1")
     for index, figure in enumerate(experiment["figures"]):
         _one_of(figure, codebase.functions("figures"), f"{where}.figures[{index}]")
+        for table in codebase.arguments("figures", figure):
+            _one_of(table, TABLES, f"{where}.figures[{index}]: {figure}, parameter of the function")
     given = ("width", "classes", "channels")
     experiment["network"] = _with_kind(experiment["network"], f"{where}.network", "networks", codebase, given=given)
 

@@ -1,8 +1,8 @@
-"""Last-layer features of a run's snapshots, reduced to what the metrics need."""
+"""Last-layer features of networks: of a run's snapshots, reduced to what the metrics need, or in full."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import fields
 from pathlib import Path
 
@@ -62,6 +62,37 @@ def extract(
             | {field.name: getattr(statistics, field.name) for field in fields(FeatureStatistics)}
         )
     return {key: np.stack([row[key] for row in rows]) for key in rows[0]}
+
+
+def mapped_features(
+    models: Mapping[Hashable, tuple[Mapping, str | Path | None]],
+    dataset: PreparedDataset,
+    split: str,
+    directory: Path,
+    *,
+    device: torch.device,
+) -> dict[Hashable, np.ndarray]:
+    """Features of a split's images, as they are without augmentation, under each of several models.
+
+    Args:
+        models: by any name, the settings of a run and the file of its weights, or None for the untrained network of
+            those settings.
+        directory: an existing folder for a file a model, N x d x 4 bytes each.
+
+    Returns:
+        For each model N x d, float32, memory-mapped: they need not fit into memory together.
+    """
+    images = DeviceImages.load(dataset, split, device)
+    mapped = {}
+    for number, (name, (settings, path)) in enumerate(models.items()):
+        network = build_network(settings, dataset)
+        if path is not None:
+            network.load_state_dict(weights.load(path)[0])
+        normalization = Normalization.of(settings, dataset, device, split)
+        file = directory / f"{split}{number}.npy"
+        np.save(file, last_layer_features(network.to(device), images, normalization))
+        mapped[name] = np.load(file, mmap_mode="r")
+    return mapped
 
 
 @torch.inference_mode()

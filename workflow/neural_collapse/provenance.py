@@ -51,6 +51,15 @@ class Codebase:
                 }
         return found
 
+    def arguments(self, module: str, name: str) -> list[str]:
+        """Names of a function's positional parameters."""
+        return [argument.arg for argument in self._module(module).definitions[name].args.args]
+
+    def summary(self, module: str, name: str) -> str:
+        """The first paragraph of a function's docstring, on one line."""
+        paragraph = self._module(module).docstrings.get(name, "").split("\n\n")[0]
+        return " ".join(paragraph.split())
+
     def literal(self, module: str, name: str) -> object:
         """The value of a constant of a library module, written as a literal."""
         return ast.literal_eval(self._module(module).definitions[name].value)
@@ -90,7 +99,11 @@ class Codebase:
 
 class _Module:
     def __init__(self, path: Path):
-        self.tree = _without_docstrings(ast.parse(path.read_text(encoding="utf-8"), str(path)))
+        tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+        self.docstrings = {
+            node.name: ast.get_docstring(node) or "" for node in tree.body if isinstance(node, ast.FunctionDef)
+        }
+        self.tree = _without_docstrings(tree)
 
     @staticmethod
     def source(node: ast.AST) -> str:

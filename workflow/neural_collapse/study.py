@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
+from itertools import combinations, product
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -26,6 +26,11 @@ from .theory import TheoryStudy
 
 RESULTS = Path("results")
 
+CLAIMS = RESULTS / "claims.csv"
+THEORY_CLAIMS = RESULTS / "theory" / "tables" / "claims.csv"
+# Captions of the report, and the template of the page.
+CAPTIONS = Path(__file__).parents[1] / "report"
+
 # What a job asks a cluster for, generous for the paper's networks on one GPU of its day. A training that needs longer
 # goes on from its checkpoint at the next attempt, which asks for more.
 START_MINUTES = 30
@@ -38,6 +43,9 @@ _CELL = f"{RESULTS}/tuning/{{experiment}}/{{loss}}/width{{width}}/epochs{{epochs
 CHOICE = f"{_CELL}/weight_decay.json"
 CANDIDATE = f"{_CELL}/seed{{seed}}/decay{{weight_decay}}"
 CANDIDATE_STEM = f"{RESULTS}/stems/{{experiment}}/{{loss}}/width{{width}}/seed{{seed}}/decay{{weight_decay}}/to{{to}}"
+
+# A model in a comparison of features: its loss, None where it is untrained, and its seed.
+Model = tuple[str | None, int]
 
 
 class Study:
@@ -76,6 +84,11 @@ class Study:
         Snakemake counts a parameter that depends on `threads` as derived, and runs nothing again when it changes.
         """
         return {**self.compute, "threads": threads}
+
+    @property
+    def comparison(self) -> dict:
+        """The part of the section `evidence` that says how runs are compared; the rest says what decides a claim."""
+        return {key: self.config["evidence"][key] for key in ("significance", "margin", "resamples", "seed")}
 
     @property
     def gpus(self) -> int:
@@ -144,6 +157,72 @@ class Study:
         """Manifests of the datasets that an experiment uses."""
         used = sorted({experiment.dataset for experiment in self.experiments.values()})
         return [dataset_directory(name) / "manifest.json" for name in used]
+
+    @property
+    def claim_tables(self) -> dict[str, object]:
+        """Input files of `claims`: of each table a list, an experiment an item; and the table of the theory."""
+        names = ("runs", "equivalence", "alignment")
+        tables = {name: [experiment.table(name) for experiment in self.experiments.values()] for name in names}
+        return {**tables, "theory": THEORY_CLAIMS}
+
+    @property
+    def claims_key(self) -> str:
+        """Key of `claims`."""
+        code = self.codebase.fingerprint("claims.py")
+        keys = [[each.evidence_key, each.alignment_key] for each in self.experiments.values()]
+        return digest([code, self.config["evidence"], keys, self.theory.table_key])
+
+    def caption(self, figure: str) -> str:
+        """What a figure of an experiment shows: the first paragraph of its function's docstring."""
+        return self.codebase.summary("figures", figure)
+
+    @property
+    def page_sections(self) -> list[dict]:
+        """Of each experiment what the page shows: name, tables, figures with captions, and records of the runs."""
+        return [
+            {
+                "name": name,
+                "tables": {table: str(experiment.table(table)) for table in ("runs", "equivalence", "correlation")},
+                "figures": [
+                    {"name": path.stem, "path": str(path.with_suffix(".png")), "caption": self.caption(path.stem)}
+                    for path in experiment.figures
+                ],
+                "records": [str(path) for path in experiment.outputs("run.json")],
+            }
+            for name, experiment in self.experiments.items()
+        ]
+
+    @property
+    def theory_captions(self) -> list[dict]:
+        """Of each figure of the theory its name, path and caption."""
+        return [
+            {
+                "name": path.stem,
+                "path": str(path.with_suffix(".png")),
+                "caption": (CAPTIONS / f"theory_{path.stem}.rst").read_text(encoding="utf-8"),
+            }
+            for path in self.theory.figures
+        ]
+
+    @property
+    def page_inputs(self) -> dict[str, object]:
+        """Input files of the page."""
+        sections = self.page_sections
+        return {
+            "claims": CLAIMS,
+            "tables": [path for section in sections for path in section["tables"].values()],
+            "figures": [figure["path"] for section in sections for figure in section["figures"]],
+            "records": [path for section in sections for path in section["records"]],
+            "theory": [figure["path"] for figure in self.theory_captions],
+        }
+
+    @property
+    def page_key(self) -> str:
+        """Key of the page."""
+        figures = [each.figure_key(path.stem) for each in self.experiments.values() for path in each.figures]
+        theory = [self.theory.figure_key(path.stem) for path in self.theory.figures]
+        template = (CAPTIONS / "page.html.jinja").read_text(encoding="utf-8")
+        return digest([self.codebase.fingerprint("page.py"), template, figures, theory, self.claims_key])
 
     @property
     def figures(self) -> list[Path]:
@@ -216,6 +295,47 @@ class Experiment:
         """Every shared stem."""
         return list(dict.fromkeys(stem for run in self.trained for stem in run.stems))
 
+    @cached_property
+    def aligned_runs(self) -> list[Run]:
+        """Runs whose features are compared pair by pair: those of the largest network and the longest budget."""
+        largest = max(self.config["widths"]), max(self.config["epochs"])
+        return [run for run in self.runs if (run.width, run.epochs) == largest]
+
+    def aligned_files(self, name: str) -> list[Path]:
+        """The file `name` of every one of these runs."""
+        return [run.directory / name for run in self.aligned_runs]
+
+    @property
+    def alignments(self) -> list[tuple[str, Model, Model]]:
+        """Pairs of models whose features are compared: the name of the comparison and the two.
+
+        - losses: two losses at one seed.
+        - losses_other_seed: two losses, each at another seed.
+        - seeds: one loss at two seeds.
+        - untrained: a run against the untrained network of its seed, which every loss starts from.
+        """
+        models = [(run.loss, run.seed) for run in self.aligned_runs]
+        pairs = []
+        for first, second in combinations(models, 2):
+            if first[0] == second[0]:
+                comparison = "seeds"
+            else:
+                comparison = "losses" if first[1] == second[1] else "losses_other_seed"
+            pairs.append((comparison, first, second))
+        return pairs + [("untrained", model, (None, model[1])) for model in models]
+
+    @property
+    def alignment_key(self) -> str:
+        """Key of `align_features`."""
+        code = self.study.codebase.fingerprint("align_features.py")
+        return digest([code, self.alignments, [run.train_key for run in self.aligned_runs]])
+
+    def alignment_minutes(self, attempt: int) -> int:
+        """Run time of `align_features` to ask a cluster for: a model costs less than an epoch, a pair half a minute."""
+        runs = self.aligned_runs
+        models = len(runs) + len(self.config["seeds"])
+        return _minutes(models, runs[0].width, attempt) + attempt * len(self.alignments)
+
     def outputs(self, name: str) -> list[Path]:
         """The file `name` of every run."""
         return [run.directory / name for run in self.runs]
@@ -225,19 +345,41 @@ class Experiment:
         """The PDF of each figure."""
         return [RESULTS / "figures" / self.name / f"{figure}.pdf" for figure in self.config["figures"]]
 
-    @property
+    @cached_property
     def table_key(self) -> str:
         """Key of `collect`."""
         return digest([self.study.codebase.fingerprint("collect.py"), [run.metrics_key for run in self.runs]])
 
+    @cached_property
+    def evidence_key(self) -> str:
+        """Key of `evidence`."""
+        return digest([self.study.codebase.fingerprint("evidence.py"), self.study.comparison, self.table_key])
+
+    def table(self, name: str) -> Path:
+        """One of the experiment's tables (see `configuration.TABLES`)."""
+        return RESULTS / "tables" / self.name / f"{name}.csv"
+
+    def figure_tables(self, figure: str) -> dict[str, Path]:
+        """The tables that a figure is drawn from, by the names of its parameters."""
+        return {name: self.table(name) for name in self.study.codebase.arguments("figures", figure)}
+
     def figure_key(self, figure: str) -> str:
         """Key of a figure."""
-        return digest([self.study.codebase.fingerprint("figure.py", f"figures.{figure}"), self.table_key])
+        code = self.study.codebase.fingerprint("figure.py", f"figures.{figure}")
+        keys = {
+            "runs": self.table_key,
+            "trajectories": self.table_key,
+            "alignment": self.alignment_key,
+            "equivalence": self.evidence_key,
+            "correlation": self.evidence_key,
+        }
+        return digest([code, {name: keys[name] for name in self.figure_tables(figure)}])
 
     @property
     def jobs(self) -> dict[str, int]:
         """Jobs of each rule for the experiment's figures, without the dataset's."""
         kept = [run for run in self.candidates if run.seed in self.config["seeds"]]
+        drawn = {table for figure in self.config["figures"] for table in self.figure_tables(figure)}
         tuned_stems = sum(stem.weight_decay is not None for stem in self.stems)
         counts = {
             "train_stem": len(self.stems) - tuned_stems,
@@ -250,6 +392,8 @@ class Experiment:
             "extract_candidate_features": len(kept),
             "nc_metrics": len(self.runs),
             "collect": 1,
+            "evidence": int(bool(drawn & {"equivalence", "correlation"})),
+            "align_features": int("alignment" in drawn),
             "figure": len(self.figures),
         }
         return {rule: count for rule, count in counts.items() if count}

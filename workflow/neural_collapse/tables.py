@@ -19,6 +19,7 @@ from .errors import InputError
 from .files import atomic_path, read_json
 from .metrics import FeatureStatistics, metrics_from_statistics
 
+UNTRAINED = "untrained"  # in the table `alignment`, what stands for the loss of a network before training
 BEST = "best"  # name of the snapshot with the best validation accuracy; the others are named after their epoch
 
 _IDENTITY = ["experiment", "dataset", "network", "loss", "width", "epochs", "seed"]

@@ -103,8 +103,13 @@ class TheoryStudy:
 
     @property
     def figures(self) -> list[Path]:
-        """The PDF of each figure."""
-        return [DIRECTORY / "figures" / f"{figure}.pdf" for figure in FIGURES]
+        """The PDF of each figure; of none whose tables are empty, as that of MSE is in a study without MSE."""
+        drawn = (
+            figure
+            for figure, tables in FIGURES.items()
+            if all(self.outputs(table) for table in tables if table in CASE_TABLES)
+        )
+        return [DIRECTORY / "figures" / f"{figure}.pdf" for figure in drawn]
 
     @property
     def closed_form_settings(self) -> dict:

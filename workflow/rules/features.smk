@@ -28,3 +28,30 @@ rule extract_features:
         compute=lambda wc, threads: study.job_compute(threads),
     script:
         "../scripts/extract_features.py"
+
+
+rule align_features:
+    input:
+        manifest=lambda wc: study.experiments[wc.experiment].manifest,
+        final=lambda wc: study.experiments[wc.experiment].aligned_files("final.safetensors"),
+        # Not read, but without it the snapshots would go unused, and the metrics would later train the runs again.
+        features=lambda wc: study.experiments[wc.experiment].aligned_files("features.npz"),
+    output:
+        alignment="results/tables/{experiment}/alignment.csv",
+    log:
+        "results/tables/{experiment}/align_features.log",
+    conda:
+        "../../envs/environment.yaml"
+    threads: study.compute["threads"]
+    resources:
+        gpu=study.gpus,
+        mem_mb=lambda wc, attempt: 8000 * attempt,
+        runtime=lambda wc, attempt: study.experiments[wc.experiment].alignment_minutes(attempt),
+    params:
+        key=lambda wc: study.experiments[wc.experiment].alignment_key,
+        settings=lambda wc: [run.settings for run in study.experiments[wc.experiment].aligned_runs],
+        losses=lambda wc: [run.loss for run in study.experiments[wc.experiment].aligned_runs],
+        pairs=lambda wc: study.experiments[wc.experiment].alignments,
+        compute=lambda wc, threads: study.job_compute(threads),
+    script:
+        "../scripts/align_features.py"

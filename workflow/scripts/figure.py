@@ -11,8 +11,9 @@ with job(snakemake.log[0]):
     import pandas as pd
     from neural_collapse import figures, plotstyle, tables
 
-    runs, trajectories = (pd.read_csv(path) for path in (snakemake.input.runs, snakemake.input.trajectories))
-    tables.require_complete(runs)
-    figure = getattr(figures, snakemake.wildcards.figure)(runs, trajectories)
+    parts = {name: pd.read_csv(path) for name, path in snakemake.input.items()}
+    for name in parts.keys() & {"runs", "trajectories"}:
+        tables.require_complete(parts[name])
+    figure = getattr(figures, snakemake.wildcards.figure)(**parts)
     plotstyle.save(figure, snakemake.output.pdf)
     plotstyle.save(figure, snakemake.output.png)
