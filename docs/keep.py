@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 STUDIES = ROOT / "docs" / "studies"
 README = ROOT / "README.md"
 
-# In the order of the README; `keep` says which study's theory is kept.
+# In the order of the README.
 NAMES = ("fashion", "demo")
 FIGURES = ("overview", "equivalence", "alignment_cka", "alignment_procrustes", "collapse_and_accuracy", "nc_evolution")
 TABLES = ("runs", "equivalence", "correlation", "alignment")
@@ -49,14 +49,18 @@ def keep_theory(results: Path, target: Path) -> None:
 
 
 def largest_table(name: str) -> str:
-    """The largest configuration of a kept study in Markdown: a row a loss, the mean over the seeds."""
+    """The largest configuration of a kept study in Markdown: what was run, then a row a loss."""
     runs = pd.read_csv(STUDIES / name / "runs.csv")
     largest = runs[(runs["width"] == runs["width"].max()) & (runs["epochs"] == runs["epochs"].max())]
     means = largest.groupby("loss", sort=False)[[column for column, _ in COLUMNS.values()]].mean()
     rows = [
         [loss, *(style.format(row[column]) for column, style in COLUMNS.values())] for loss, row in means.iterrows()
     ]
-    return _markdown(["loss", *COLUMNS], rows)
+    row = largest.iloc[0]
+    setting = (
+        f"`{name}`: {row['network']} on {row['dataset']}, width {row['width']:g}, {row['epochs']} epochs, mean over "
+    )
+    return f"{setting}{largest['seed'].nunique()} seeds.\n\n{_markdown(['loss', *COLUMNS], rows)}"
 
 
 def verdict_table() -> str:

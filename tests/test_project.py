@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
 import subprocess
 import sys
@@ -11,8 +13,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from neural_collapse import __version__
+from neural_collapse import __version__, configuration
 from neural_collapse.provenance import Codebase
+from neural_collapse.study import Study
 
 from .conftest import ROOT
 
@@ -134,8 +137,19 @@ def test_the_schema_documents_every_key_with_a_type():
     check(schema["$defs"]["experiment"], "experiment")
 
 
-def test_the_readme_prints_what_the_demo_wrote():
-    runs = pd.read_csv(ROOT / "docs" / "studies" / "demo" / "runs.csv")
+STUDIES = ROOT / "docs" / "studies"
+
+
+def block(name: str) -> str:
+    """What stands in the README between the markers of a name."""
+    return (
+        (ROOT / "README.md").read_text().split(f"<!-- {name}: begin -->")[1].split(f"<!-- {name}: end -->")[0].strip()
+    )
+
+
+@pytest.mark.parametrize("study", ["demo", "fashion"])
+def test_the_readme_prints_what_a_kept_study_measured(study):
+    runs = pd.read_csv(STUDIES / study / "runs.csv")
     largest = runs[(runs["width"] == runs["width"].max()) & (runs["epochs"] == runs["epochs"].max())]
     columns = {
         "training accuracy": "final_accuracy_train",
@@ -151,9 +165,49 @@ def test_the_readme_prints_what_the_demo_wrote():
     for loss, row in means.iterrows():
         rows.append([loss, *(f"{value:.2%}" if "accuracy" in name else f"{value:.4f}" for name, value in row.items())])
     table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
-    readme = (ROOT / "README.md").read_text()
-    printed = readme.split("<!-- demo table: begin -->")[1].split("<!-- demo table: end -->")[0].strip()
+    setting, _, printed = block(f"{study} table").partition("\n\n")
     assert printed == table
+    assert setting.endswith(f"{runs['epochs'].max()} epochs, mean over {runs['seed'].nunique()} seeds.")
+
+
+def test_the_readme_prints_the_verdicts_of_the_kept_studies():
+    printed = {line.split(" | ")[0].removeprefix("| "): line for line in block("verdicts").splitlines()[2:]}
+    for column, study in enumerate(["fashion", "demo"], start=1):
+        ledger = pd.read_csv(STUDIES / study / "claims.csv")
+        trained = ledger[ledger["experiment"] == study]
+        assert set(printed) == set(trained["claim"])
+        for claim, rows in trained.groupby("claim"):
+            cell = printed[claim].removesuffix(" |").split(" | ")[column]
+            if len(rows) == 1:
+                assert cell == rows["verdict"].iloc[0]
+            else:
+                said = dict(part.split(": ") for part in cell.split("; "))
+                assert said == {verdict: ", ".join(part["subject"]) for verdict, part in rows.groupby("verdict")}
+
+
+def test_the_readme_is_as_the_script_that_keeps_studies_leaves_it():
+    code = (
+        "import sys; sys.path.insert(0, 'docs'); import keep; "
+        "text = keep.README.read_text(); sys.exit(keep.renewed(text) != text)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+@pytest.mark.parametrize("study", ["demo", "fashion"])
+def test_a_kept_study_is_whole_and_of_the_study_that_is_shipped(study):
+    config = Study(configuration.load([ROOT / "config" / f"{study}.yaml"]))
+    (experiment,) = config.experiments.values()
+    kept = json.loads((STUDIES / study / "run.json").read_text())
+    points = {(run["loss"], run["width"], run["epochs"], run["seed"]) for run in kept}
+    assert points == {(run.loss, run.width, run.epochs, run.seed) for run in experiment.runs}
+    settings = {run.directory.as_posix(): run.settings for run in experiment.runs}
+    for run in kept:
+        again = config.run(study, run["loss"], f"{run['width']:g}", str(run["epochs"]), str(run["seed"]))
+        current = settings[again.directory.as_posix()]
+        assert run["settings"] == {key: current[key] for key in run["settings"]}
+    page = (STUDIES / study / "report.html").read_text()
+    for claim in pd.read_csv(STUDIES / study / "claims.csv")["numbers"]:
+        assert html.escape(claim, quote=False).replace("'", "&#39;") in page
 
 
 def anchors(page: Path) -> set[str]:

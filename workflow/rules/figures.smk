@@ -1,7 +1,3 @@
-localrules:
-    figure,
-
-
 rule figure:
     input:
         unpack(lambda wc: study.experiments[wc.experiment].figure_tables(wc.figure)),
@@ -16,6 +12,7 @@ rule figure:
         ),
     log:
         "results/logs/figure/{experiment}/{figure}.log",
+    localrule: True
     conda:
         "../../envs/environment.yaml"
     resources:
