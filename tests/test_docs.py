@@ -416,6 +416,7 @@ def test_under_a_prefix_files_are_below_it_and_warnings_are_given(outer):
     assert (outer.folder / "nc/results/datasets/digits/manifest.json").exists()
     assert (outer.folder / "nc/results/logs/prepare_dataset/digits.log").exists()
     assert not (outer.folder / "results").exists()
+    assert "not present in the Snakefile" not in result.stderr, "localrules by names that a module does not have"
     assert "warning: experiments.digits.widths: 0.125 gives features of dimension 8" in result.stderr
 
 
