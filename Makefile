@@ -12,10 +12,10 @@ LOCK := envs/requirements.lock
 .PHONY: demo report test lint setup clean
 
 demo: setup
-	$(BIN)/snakemake --cores $(CORES) --configfile config/demo.yaml all report
+	$(BIN)/snakemake --configfile config/demo.yaml --cores $(CORES) all report
 
 report: setup
-	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG) report
+	$(BIN)/snakemake --configfile $(CONFIG) --cores $(CORES) report
 
 test: setup
 	$(BIN)/pytest

@@ -40,9 +40,9 @@ except InputError as error:
 
 
 SNAKEFILE = str(Path(workflow.current_basedir) / "Snakefile")
-# How Snakemake is called on this study, as the page says it.
+# How Snakemake is called on this study, as the page says it before a target, which --configfile would take for a file.
 FILES = [os.path.relpath(path) for path in workflow.configfiles]
-COMMAND = " ".join(["snakemake --cores 2", *(["--configfile", *FILES] if FILES else [])])
+COMMAND = " ".join(["snakemake", *(["--configfile", *FILES] if FILES else []), "--cores 2"])
 
 
 wildcard_constraints:

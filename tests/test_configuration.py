@@ -100,7 +100,7 @@ def put(config: dict, path: str, value: object) -> dict:
             "datasets.digits.validation_fraction: 1; allowed: a number > 0 and <",
         ),
         ("compute.device", "gpu", "compute.device: 'gpu'; allowed: auto, cpu, cuda"),
-        ("seed", 3, "seed: unknown key; allowed: compute, datasets, defaults, experiments, losses"),
+        ("seed", 3, "seed: unknown key; allowed: compute, datasets, defaults, evidence, experiments, losses, theory"),
     ],
 )
 def test_a_mistake_is_answered_by_key_value_and_what_is_allowed(small_config, path, value, message):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -208,6 +209,27 @@ def test_a_kept_study_is_whole_and_of_the_study_that_is_shipped(study):
     page = (STUDIES / study / "report.html").read_text()
     for claim in pd.read_csv(STUDIES / study / "claims.csv")["numbers"]:
         assert html.escape(claim, quote=False).replace("'", "&#39;") in page
+
+
+def snakemake_commands() -> list[str]:
+    """Every call of Snakemake that a user is told or that the Makefile makes, without comments."""
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "Snakefile"]
+    line = r"^(?:#  | )? *(snakemake -[^#\n]*?|snakemake \w+)(?:  .*)?$"
+    told = [command for page in pages for command in re.findall(line, page.read_text(), re.MULTILINE)]
+    made = subprocess.run(["make", "--dry-run", "demo", "report"], cwd=ROOT, capture_output=True, text=True, check=True)
+    inline = re.findall(r"or: (snakemake .*)", (ROOT / "README.md").read_text())
+    return [*told, *inline, *re.findall(r"\S*snakemake -.*", made.stdout)]
+
+
+@pytest.mark.parametrize("command", snakemake_commands())
+def test_a_command_that_users_are_told_says_to_snakemake_what_it_says_to_them(command):
+    """A study's file is a file, and what stands behind it is no file more."""
+    from snakemake.cli import get_argument_parser
+
+    said = get_argument_parser().parse_args(shlex.split(command)[1:])
+    assert all(Path(file).suffix == ".yaml" for file in said.configfile or [])
+    named = {"all", "datasets", "figures", "report", "theory"}
+    assert all(target in named or target.startswith("results/") for target in said.targets)
 
 
 def anchors(page: Path) -> set[str]:

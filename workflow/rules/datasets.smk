@@ -1,12 +1,12 @@
 rule prepare_dataset:
     output:
+        # Each by a name of its own, which Snakemake's cache between workflows asks for.
         **{
             f"{kind}_{split}": f"results/datasets/{{dataset}}/{kind}_{split}.npy"
             for kind in ["images", "labels"]
             for split in ["train", "val", "test"]
         },
         manifest="results/datasets/{dataset}/manifest.json",
-        # Each by a name of its own, which Snakemake's cache between workflows asks for.
     log:
         "results/logs/prepare_dataset/{dataset}.log",
     cache: True
