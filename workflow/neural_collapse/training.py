@@ -162,9 +162,16 @@ def resolve_device(name: str) -> torch.device:
 @contextmanager
 def reproducible(threads: int) -> Iterator[None]:
     """The same bits at the same seed, device and number of CPU threads."""
-    before = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
+    deterministic = torch.utils.deterministic
+    before = (
+        torch.are_deterministic_algorithms_enabled(),
+        deterministic.fill_uninitialized_memory,
+        torch.get_num_threads(),
+    )
     # Where an operation has no deterministic form PyTorch warns, and the job's log keeps the warning.
     torch.use_deterministic_algorithms(True, warn_only=True)
+    # With it comes a pass over every new tensor, to show what reads memory before writing to it; nothing here does.
+    deterministic.fill_uninitialized_memory = False
     torch.set_num_threads(threads)
     # Tiny float values (denormals) slow a processor down many times; collapsed networks are full of them.
     torch.set_flush_denormal(True)
@@ -173,7 +180,8 @@ def reproducible(threads: int) -> Iterator[None]:
         yield
     finally:
         torch.use_deterministic_algorithms(before[0])
-        torch.set_num_threads(before[1])
+        deterministic.fill_uninitialized_memory = before[1]
+        torch.set_num_threads(before[2])
         torch.set_flush_denormal(False)
 
 

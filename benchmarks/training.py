@@ -1,0 +1,223 @@
+"""Training against a plain PyTorch loop of the usual kind on the same images, and where the time of a step goes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import tempfile
+from collections.abc import Callable, Mapping
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import numpy as np
+import torch
+from harness import Ratios, Row, Table, matrix_product_rate, record, seconds
+from neural_collapse import configuration, datasets, preparation, training
+from neural_collapse.study import Study
+from torch.utils.data import DataLoader, Dataset
+from torch.utils.flop_counter import FlopCounterMode
+from torchvision import transforms
+
+ROOT = Path(__file__).parents[1]
+THREADS = 2
+ROUNDS = 5
+FORWARD_AND_BACKWARD = 3  # a backward pass has two products for each one of the forward pass
+
+
+class PlainImages(Dataset):
+    """Images one by one through torchvision's transforms."""
+
+    def __init__(self, images: np.ndarray, labels: np.ndarray, transform: Callable):
+        self.images, self.labels, self.transform = images, labels, transform
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int):
+        return self.transform(self.images[index]), int(self.labels[index])
+
+
+def plain_epochs(settings: Mapping, dataset: preparation.PreparedDataset) -> Callable[[], None]:
+    """One epoch a call: a DataLoader with a worker a core, NCHW, and `.item()` at every step."""
+    augmentation = [transforms.ToPILImage()]
+    if settings["crop_padding"]:
+        augmentation.append(transforms.RandomCrop(dataset.images("train").shape[1], padding=settings["crop_padding"]))
+    if settings["flip"]:
+        augmentation.append(transforms.RandomHorizontalFlip())
+    normalize = transforms.Normalize(dataset.manifest["pixel_mean"], dataset.manifest["pixel_std"])
+    transform = transforms.Compose([*augmentation, transforms.ToTensor(), normalize])
+    images = PlainImages(dataset.images("train"), dataset.labels("train"), transform)
+    loader = DataLoader(
+        images, settings["batch_size"], shuffle=True, num_workers=THREADS, persistent_workers=True, pin_memory=False
+    )
+    network = training.build_network(settings, dataset).to(memory_format=torch.contiguous_format)
+    criterion = torch.nn.CrossEntropyLoss()
+    optimizer = torch.optim.SGD(
+        network.parameters(),
+        lr=settings["learning_rate"],
+        momentum=settings["momentum"],
+        weight_decay=settings["weight_decay"],
+    )
+
+    def epoch() -> None:
+        network.train()
+        total = 0.0
+        for pixels, labels in loader:
+            optimizer.zero_grad()
+            logits, _ = network(pixels)
+            loss = criterion(logits, labels)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), settings["clip_norm"])
+            optimizer.step()
+            total += loss.item()
+
+    return epoch
+
+
+class PlainLoop:
+    """The plain loop in a process of its own, so that nothing that we set for ours helps it or hinders it."""
+
+    def __init__(self, settings: Mapping, dataset: preparation.PreparedDataset):
+        context = multiprocessing.get_context("spawn")
+        self._connection, other = context.Pipe()
+        self._process = context.Process(target=_serve, args=(other, settings, dataset))
+        self._process.start()
+
+    def epoch(self) -> float:
+        """Run an epoch; its seconds."""
+        self._connection.send("epoch")
+        return self._connection.recv()
+
+    def close(self) -> None:
+        """End the process."""
+        self._connection.send("end")
+        self._process.join()
+
+
+def _serve(connection: Connection, settings: Mapping, dataset: preparation.PreparedDataset) -> None:
+    torch.set_num_threads(THREADS)
+    epoch = plain_epochs(settings, dataset)
+    while connection.recv() == "epoch":
+        connection.send(seconds(epoch))
+
+
+def compare(settings: Mapping, dataset: preparation.PreparedDataset) -> tuple[Ratios, list[tuple[str, float]]]:
+    """Seconds of an epoch, ours and the plain loop's in turn; and what an epoch of ours spends by kind of operation."""
+    plain = PlainLoop(settings, dataset)
+    count = len(dataset.labels("train"))
+    ours, theirs, shares = [], [], []
+    profiler = torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU])
+
+    def after_epoch(row: Mapping[str, float]) -> None:
+        # The last epoch is the profiler's; the first one of each side warms up.
+        if row["epoch"] <= ROUNDS + 1:
+            ours.append(count / row["images_per_second"])
+            theirs.append(plain.epoch())
+        if row["epoch"] == ROUNDS + 1:
+            profiler.start()
+        if row["epoch"] == ROUNDS + 2:
+            profiler.stop()
+            shares.extend(spent(profiler))
+
+    with training.reproducible(THREADS):
+        training.train(settings, dataset, device=torch.device("cpu"), until=ROUNDS + 2, report=after_epoch)
+    plain.close()
+    return Ratios(ours[1:], theirs[1:]), shares
+
+
+# Names of PyTorch's operations by what they are, the first that fits.
+KINDS = {
+    "convolutions": ("conv",),
+    "batch norm": ("batch_norm",),
+    "ReLU": ("relu", "threshold", "clamp_min"),
+    "additions": ("add",),
+    "optimiser and clipping": ("fused_sgd", "foreach", "vector_norm", "linalg"),
+    "matrix products": ("addmm", "mm"),
+    "copies and layout": ("copy", "contiguous", "clone", "index", "pad", "cat", "to_copy", "fill", "zero"),
+}
+
+
+def spent(profiler: torch.profiler.profile) -> list[tuple[str, float]]:
+    """Share of the time in each kind of operation, the largest first."""
+    totals: dict[str, float] = {}
+    for event in profiler.key_averages():
+        kind = next((kind for kind, parts in KINDS.items() if any(part in event.key for part in parts)), "other")
+        totals[kind] = totals.get(kind, 0) + event.self_cpu_time_total
+    everything = sum(totals.values())
+    return sorted(((kind, total / everything) for kind, total in totals.items()), key=lambda item: -item[1])
+
+
+def operations_of_a_step(settings: Mapping, dataset: preparation.PreparedDataset) -> float:
+    """Multiply-adds, counted as two, of the forward and backward pass of one image."""
+    network = training.build_network(settings, dataset)
+    _, height, width, channels = dataset.images("train").shape
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network.eval()(torch.zeros(1, channels, height, width))
+    return FORWARD_AND_BACKWARD * counter.get_total_flops()
+
+
+def prepared(folder: Path, images: datasets.Images, test_fraction: float | None = None) -> preparation.PreparedDataset:
+    """A dataset of whose images one in eleven validates."""
+    preparation.prepare(
+        folder, images, split_seed=0, stratified=True, validation_fraction=1 / 11, test_fraction=test_fraction
+    )
+    return preparation.PreparedDataset.open(folder / "manifest.json")
+
+
+def random_images(count: int) -> datasets.Images:
+    """Images of CIFAR's size and ten classes; what they show does not change what they cost."""
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
+    labels = np.arange(count) % 10
+    return datasets.Images(images, labels, images[:10], labels[:10], [f"{label}" for label in range(10)])
+
+
+def settings_of(study: str, experiment: str, width: str, **training_settings) -> dict:
+    """Settings of a run under cross entropy of a study that is shipped."""
+    config = Study(configuration.load([ROOT / "config" / f"{study}.yaml"]))
+    epochs = config.experiments[experiment].config["epochs"][-1]
+    return {**config.run(experiment, "CE", width, f"{epochs}", "1").settings, **training_settings}
+
+
+def main() -> None:
+    """Compare on the paper's two networks and the demo's."""
+    torch.set_num_threads(THREADS)
+    rate = matrix_product_rate()
+    rows, table = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        cifar = prepared(Path(folder) / "cifar", random_images(220))
+        digits = prepared(Path(folder) / "digits", datasets.digits(), test_fraction=0.2)
+        paper = {"batch_size": 100}
+        cases = {
+            "WideResNet50-0.25": (settings_of("paper", "cifar10", "0.25", **paper), cifar, 1.5),
+            "WideResNet18-1": (settings_of("paper", "miniimagenet", "1", **paper), cifar, 1.5),
+            "the demo's network, width 1": (settings_of("demo", "demo", "1"), digits, 2.0),
+        }
+        for name, (settings, dataset, target) in cases.items():
+            ratios, shares = compare(settings, dataset)
+            count = len(dataset.labels("train"))
+            ours, theirs = (count / min(times) for times in (ratios.ours, ratios.theirs))
+            share = ours * operations_of_a_step(settings, dataset) / rate
+            rows.append(
+                Row(
+                    figure=f"Training, {name}: {ours:,.1f} images/s",
+                    alternative=f"plain PyTorch loop: {theirs:,.1f} images/s",
+                    ratio=str(ratios),
+                    target=f">= {target:g}",
+                    met=ratios.speedup >= target,
+                    why="" if ratios.speedup >= target else WHY[name],
+                )
+            )
+            largest = ", ".join(f"{kind} {part:.0%}" for kind, part in shares if part >= 0.01)
+            table.append([name, f"{share:.0%}", largest])
+    caption = (
+        f"Both sides in float32 on {THREADS} threads, the same images and batches (100, the demo's 64). The machine's "
+        f"fastest matrix product makes {rate / 1e9:.0f} GFLOP/s; a step's operations at our rate are this share of it, "
+        "and its time goes to:"
+    )
+    record("Training", rows, [Table(caption, ["network", "share of the product rate", "time by operation"], table)])
+
+
+WHY: dict[str, str] = {}
+
+if __name__ == "__main__":
+    main()
