@@ -124,7 +124,13 @@ def test_defaults_are_filled_in(small_config):
     assert training["decay_at"] == ["3/7", "5/7"]
     assert training["clip_norm"] == 2
     assert config["losses"]["FL"] == {"kind": "focal", "gamma": 3, "reduction": "mean"}
-    assert config["compute"] == {"device": "auto", "threads": 1, "checkpoint_minutes": 10}
+    assert config["compute"] == {
+        "device": "auto",
+        "threads": 1,
+        "checkpoint_minutes": 10,
+        "compile": False,
+        "cuda_graphs": False,
+    }
 
 
 def test_experiments_take_over_the_defaults_block_key_by_key(small_config):

@@ -194,6 +194,7 @@ def test_a_changed_default_counts_where_it_is_used(study):
 
 def test_where_it_is_computed_does_not_count(study):
     study.config["compute"] = {"device": "cpu", "threads": 2, "checkpoint_minutes": 3}
+    study.config["compute"] |= {"compile": True, "cuda_graphs": True}
     assert study.jobs() == set()
 
 

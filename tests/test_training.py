@@ -156,6 +156,88 @@ def test_a_loss_that_is_not_finite_ends_training_and_names_epoch_step_and_rate(s
         trained(run, digits)
 
 
+@pytest.mark.parametrize("precision", ["tf32", "bfloat16"])
+def test_a_lower_precision_is_another_training_that_learns_too(small_run, digits, precision):
+    """TF32 is a GPU's; the CPU has bfloat16."""
+    plain = small_run(width="1", batch_size=20, crop_padding=0, flip=False)
+    lower = small_run(width="1", precision=precision)
+    assert lower.train_key != plain.train_key
+    states = [trained(run, digits, until=5) for run in (plain, lower)]
+    assert (bits(states[0]) == bits(states[1])) == (precision == "tf32")
+    assert states[1].history[-1]["train_loss"] < 0.5 * states[1].history[0]["train_loss"]
+    assert {tensor.dtype for tensor in states[1].weights.values()} <= {torch.float32, torch.int64}
+
+
+def test_only_where_it_is_asked_for_does_a_gpu_round_factors_to_tf32(small_run, digits):
+    def flags(_row: object = None) -> tuple[bool, bool]:
+        return torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+
+    def forward(module: torch.nn.Module, *_: object) -> None:
+        seen.add((module.training, flags()))
+
+    before = flags()
+    for precision, allowed in (("float32", False), ("tf32", True), ("bfloat16", False)):
+        seen = set()
+        hook = torch.nn.modules.module.register_module_forward_hook(forward)
+        trained(small_run(precision=precision), digits, until=1)
+        hook.remove()
+        assert seen == {(True, (allowed, allowed)), (False, (False, False))}, "in training alone"
+    assert flags() == before
+
+
+@pytest.mark.parametrize(
+    ("device", "compiled", "cuda_graphs", "options"),
+    [
+        ("cpu", False, True, None),
+        ("cpu", True, True, {"dynamic": False}),
+        ("cuda", False, False, None),
+        ("cuda", True, False, {"dynamic": False}),
+        ("cuda", True, True, {"dynamic": False, "mode": "reduce-overhead"}),
+        ("cuda", False, True, {"dynamic": False, "backend": "cudagraphs"}),
+    ],
+)
+def test_what_is_compiled_and_recorded_is_what_the_study_asks_for(
+    small_run, digits, monkeypatch, device, compiled, cuda_graphs, options
+):
+    """Without a GPU: what PyTorch's compiler is told."""
+    told = []
+    monkeypatch.setattr(torch, "compile", lambda network, **given: told.append(given) or network)
+    network = training.build_network(small_run().settings, digits)
+    called = training._as_called(network, torch.device(device), compiled=compiled, cuda_graphs=cuda_graphs)
+    assert told == ([] if options is None else [options])
+    if options is None:
+        assert called is network
+
+
+def test_a_compiled_training_is_the_same_up_to_rounding(small_run, digits):
+    run = small_run(width="0.25", batch_size=540, crop_padding=0, flip=False)
+    plain = trained(run, digits, until=2)
+    compiled = trained(run, digits, until=2, compiled=True)
+    assert compiled.weights.keys() == plain.weights.keys()
+    for name, tensor in compiled.weights.items():
+        torch.testing.assert_close(tensor, plain.weights[name], rtol=1e-3, atol=1e-4)
+
+
+def test_a_step_does_not_wait_for_the_device(small_run, digits):
+    """Reading a number off the device waits for it; an epoch does so at its end, however many steps it has."""
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Reads(TorchDispatchMode):
+        count = 0
+
+        def __torch_dispatch__(self, function, types, arguments=(), named=None):
+            Reads.count += function is torch.ops.aten._local_scalar_dense.default
+            return function(*arguments, **(named or {}))
+
+    counts = []
+    for batch_size in (20, 540):
+        Reads.count = 0
+        with Reads():
+            trained(small_run(batch_size=batch_size), digits, until=1)
+        counts.append(Reads.count)
+    assert 0 < counts[0] == counts[1]
+
+
 def test_a_missing_gpu_is_named():
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")

@@ -125,6 +125,8 @@ def _train(folder, terminal, scratch, manifest, settings, snapshot_epochs, key, 
             device="cpu",
             threads=1,
             checkpoint_minutes=minutes,
+            compile=False,
+            cuda_graphs=False,
             report=lambda begin: Progress(epochs, begin, epochs),
         ) as state:
             runs.write_run(

@@ -37,6 +37,8 @@ def trained_segment(
     device: str,
     threads: int,
     checkpoint_minutes: float,
+    compile: bool,
+    cuda_graphs: bool,
     report: Callable[[int], Callable[[Mapping[str, float]], None]],
 ) -> Iterator[training.TrainingState]:
     """Train from a stem's state, or from the beginning, to `until` epochs, and hand the state to the `with` block.
@@ -52,7 +54,7 @@ def trained_segment(
         stem: the state to start from, if any.
         snapshot_epochs: completed epochs at which the weights are kept.
         scratch: folder for what must survive an interruption, inside a folder that is this training's alone.
-        checkpoint_minutes: least time between two checkpoints.
+        device, threads, checkpoint_minutes, compile, cuda_graphs: the section `compute` of the study.
         report: called with the epoch at which training starts; answers what to call with each row of the history.
 
     Raises:
@@ -88,6 +90,8 @@ def trained_segment(
                     device=resolved,
                     start=start,
                     until=until,
+                    compiled=compile,
+                    cuda_graphs=cuda_graphs,
                     on_epoch=keep,
                     report=report(0 if start is None else start.epoch),
                 )

@@ -177,7 +177,8 @@ def reproducible(threads: int) -> Iterator[None]:
     torch.set_flush_denormal(True)
     _keep_freed_memory()
     try:
-        yield
+        with _float32_products_in_tf32(False):
+            yield
     finally:
         torch.use_deterministic_algorithms(before[0])
         deterministic.fill_uninitialized_memory = before[1]
@@ -265,6 +266,8 @@ def train(
     device: torch.device,
     start: TrainingState | None = None,
     until: int | None = None,
+    compiled: bool = False,
+    cuda_graphs: bool = False,
     on_epoch: Callable[[TrainingState], None] = lambda state: None,
     report: Callable[[Mapping[str, float]], None] = lambda row: None,
 ) -> TrainingState:
@@ -274,6 +277,7 @@ def train(
 
     Args:
         settings: the resolved settings of a run (see `study.Run.settings`).
+        compiled, cuda_graphs: see `_as_called`; what is computed stays the same up to rounding.
         on_epoch: called with the state at the beginning of a fresh training and after each epoch. A state is never
             changed afterwards, so whoever keeps it can save it at any later moment.
         report: called with the new row of the history after each epoch.
@@ -298,6 +302,7 @@ def train(
         state = start
         network.load_state_dict(state.weights)
     network.to(device)
+    called = _as_called(network, device, compiled=compiled, cuda_graphs=cuda_graphs)
     optimizer = _sgd(network, settings, state.momentum)
 
     for epoch in range(state.epoch, until):
@@ -305,7 +310,9 @@ def train(
         rate = learning_rate(epoch, settings["epochs"], settings)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        train_loss, train_accuracy = _train_epoch(network, optimizer, loss, training, normalization, settings, epoch)
+        network.train()
+        with _float32_products_in_tf32(settings["precision"] == "tf32"):
+            train_loss, train_accuracy = _train_epoch(called, optimizer, loss, training, normalization, settings, epoch)
         seconds = time.perf_counter() - epoch_started
         val_loss, val_accuracy = evaluate(network, loss, validation, normalization)
         row = {
@@ -334,8 +341,47 @@ def _copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in tensors.items()}
 
 
+def _as_called(
+    network: networks.Network, device: torch.device, *, compiled: bool, cuda_graphs: bool
+) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+    """The network as the training loop calls it; weights and buffers stay the network's own.
+
+    Args:
+        compiled: whether PyTorch's compiler fuses its kernels, which rounds differently.
+        cuda_graphs: whether a GPU replays the recorded kernels of a step, which spares the processor; without effect
+            on the CPU. Kernels that are not compiled are recorded as they are.
+    """
+    # Not dynamic: an epoch has batches of one size, and perhaps a smaller one at its end.
+    if not (cuda_graphs and device.type == "cuda"):
+        return torch.compile(network, dynamic=False) if compiled else network
+    how = {"mode": "reduce-overhead"} if compiled else {"backend": "cudagraphs"}
+    recorded = torch.compile(network, dynamic=False, **how)
+
+    def replayed(images: Tensor) -> tuple[Tensor, Tensor]:
+        # What the step before left in the recording's memory may be overwritten now.
+        torch.compiler.cudagraph_mark_step_begin()
+        return recorded(images)
+
+    return replayed
+
+
+@contextmanager
+def _float32_products_in_tf32(allowed: bool) -> Iterator[None]:
+    """Whether a GPU may round the factors of float32 products to 10 bits; PyTorch's own default is yes in convolutions.
+
+    What is not allowed has the precision that float32 says.
+    """
+    convolutions, products = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = convolutions.allow_tf32, products.allow_tf32
+    convolutions.allow_tf32 = products.allow_tf32 = allowed
+    try:
+        yield
+    finally:
+        convolutions.allow_tf32, products.allow_tf32 = before
+
+
 def _train_epoch(
-    network: networks.Network,
+    network: Callable[[Tensor], tuple[Tensor, Tensor]],
     optimizer: torch.optim.Optimizer,
     loss: Loss,
     training: DeviceImages,
@@ -344,9 +390,9 @@ def _train_epoch(
     epoch: int,
 ) -> tuple[float, float]:
     """Mean loss and accuracy over the epoch; nothing waits for the device before its end."""
-    network.train()
-    parameters = list(network.parameters())
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     device = training.labels.device
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=settings["precision"] == "bfloat16")
     randomness = EpochRandomness(settings, epoch, len(training), device)
     starts = range(0, len(training), settings["batch_size"])
     step_losses = torch.zeros(len(starts), device=device)
@@ -357,8 +403,9 @@ def _train_epoch(
         picked = randomness.order[positions]
         labels = training.labels[picked]
         images = normalization(randomness.augmented(training.images[picked], positions))
-        logits, _ = network(images)
-        batch_loss = loss(logits, labels)
+        with autocast:
+            logits, _ = network(images)
+        batch_loss = loss(logits.float(), labels)
         optimizer.zero_grad(set_to_none=True)
         batch_loss.backward()
         if settings["clip_norm"] is not None:
