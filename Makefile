@@ -1,6 +1,7 @@
 # make demo    set up and run the default study: datasets, training, metrics, figures, and its report
 # make report  the report of a study: make report CONFIG=config/fashion.yaml
 # make test    set up and run every test
+# make bench   measure what is said of speed, memory and disk, and write docs/performance.md; half an hour alone
 # make lint    what the tests check of style, alone
 
 PYTHON ?= python3
@@ -8,8 +9,9 @@ CONFIG ?= config/demo.yaml
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 BIN := .venv/bin
 LOCK := envs/requirements.lock
+BENCHMARKS := training jobs metrics extraction disk workflow ufm stacked
 
-.PHONY: demo report test lint setup clean
+.PHONY: demo report test bench lint setup clean
 
 demo: setup
 	$(BIN)/snakemake --configfile config/demo.yaml --cores $(CORES) all report
@@ -19,6 +21,10 @@ report: setup
 
 test: setup
 	$(BIN)/pytest
+
+bench: setup
+	for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py || exit; done
+	$(BIN)/python benchmarks/write_page.py
 
 lint: setup
 	$(BIN)/ruff check .

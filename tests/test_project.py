@@ -252,6 +252,21 @@ def test_every_link_leads_somewhere(page):
         assert not anchor or anchor in anchors(path), target
 
 
+def test_the_page_on_performance_is_what_the_benchmarks_measured():
+    code = (
+        "import sys; sys.path.insert(0, 'benchmarks'); import write_page; "
+        "sys.exit(write_page.page() != write_page.PAGE.read_text(encoding='utf-8'))"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_every_benchmark_is_run_and_shown():
+    scripts = {path.stem for path in (ROOT / "benchmarks").glob("*.py")} - {"harness", "write_page"}
+    called = subprocess.run(["make", "--dry-run", "bench"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert set(re.search(r"for name in (.*?);", called)[1].split()) == scripts
+    assert {path.stem for path in (ROOT / "benchmarks" / "measured").glob("*.json")} == scripts
+
+
 def test_the_readme_links_to_every_page():
     linked = set(re.findall(r"\]\((docs/\w[\w-]*\.md)", (ROOT / "README.md").read_text()))
     assert linked == {str(page.relative_to(ROOT)) for page in (ROOT / "docs").glob("*.md")}

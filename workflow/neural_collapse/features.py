@@ -101,14 +101,15 @@ def last_layer_features(
 ) -> np.ndarray:
     """N x d, float32, in evaluation mode, in the order of `images`."""
     network.eval()
-    features = np.empty((len(images), network.classifier.in_features), dtype=np.float32)
+    # On the device until all of them are there: it is waited for once.
+    features = torch.empty((len(images), network.classifier.in_features), device=images.labels.device)
     for begin in range(0, len(images), EVALUATION_BATCH):
         rows = slice(begin, begin + EVALUATION_BATCH)
         pixels = images.images[rows]
         if randomness is not None:
             pixels = randomness.augmented(pixels, rows)
-        features[rows] = network.backbone(normalization(pixels)).cpu().numpy()
-    return features
+        features[rows] = network.backbone(normalization(pixels))
+    return features.cpu().numpy()
 
 
 @torch.inference_mode()
