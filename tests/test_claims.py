@@ -21,7 +21,8 @@ THEORY = pd.DataFrame(
         ("margin as in closed form", "Theorem 1", "CE", 80, 1e-13, 1e-5, True),
         ("all norms equal", "Theorem 1", "CE", 80, 1e-9, 1e-5, True),
         ("t* unique for every c", "Definition 1", "FL", 10, 0.1, np.nan, False),
-        ("curvature", "derived in ufm", "CE", 3, 1e-9, 1e-6, True),
+        ("curvature, K = 3, K c = 0.1", "derived in ufm", "CE", 3, 1e-9, 1e-6, True),
+        ("curvature, K = 10, K c = 0.1", "derived in ufm", "CE", 3, 1e-9, 1e-6, True),
         ("convex where p >= 0.21", "Section 3.2", np.nan, 4, 0.0, np.nan, True),
     ],
     columns=["claim", "source", "loss", "cases", "largest_error", "tolerance", "supported"],
@@ -175,6 +176,7 @@ def test_a_theorem_is_supported_where_all_its_statements_are():
         "Section 3.2": SUPPORTED,
         "derived in ufm": SUPPORTED,
     }
+    assert theory.loc["derived in ufm", "claim"] == "Beyond the paper: curvature."
     assert theory.loc["Theorem 1", "numbers"] == "2 statements, 160 cases; largest error 1.0e-09, tolerance 1e-05"
     assert theory.loc["Definition 1", "numbers"] == (
         "1 statement, 10 cases; fails: t* unique for every c (10% of cases against it)"

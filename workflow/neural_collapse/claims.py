@@ -16,7 +16,7 @@ from .equivalence import DIFFERENT, EQUIVALENT, mean_interval
 
 SUPPORTED, NOT_SUPPORTED, NOT_DECIDED = "supported", "not supported", "not decided"
 
-COLUMNS = ("name", "claim", "source", "experiment", "subject", "rule", "numbers", "seeds", "verdict")
+COLUMNS = ("name", "claim", "experiment", "subject", "verdict", "numbers", "rule", "source", "seeds")
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,8 @@ def ledger(experiments: Mapping[str, Evidence], theory: pd.DataFrame) -> pd.Data
         for name, evidence in experiments.items():
             rule = claim.rule.format_map({key: f"{value:g}" for key, value in evidence.thresholds.items()})
             for subject, numbers, verdict in claim.decide(evidence):
-                words = (claim.name, claim.statement, claim.source, name, subject, rule, numbers)
-                rows.append((*words, evidence.seeds, verdict))
+                words = (claim.name, claim.statement, name, subject, verdict, numbers, rule, claim.source)
+                rows.append((*words, evidence.seeds))
     rows += list(_theorems(theory))
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -280,7 +280,9 @@ def _theorems(theory: pd.DataFrame) -> Iterator[tuple]:
     order = {source: place for place, source in enumerate(THEOREMS)}
     groups = theory.groupby([theory["source"], theory["loss"].fillna("")], sort=False)
     for (source, loss), rows in sorted(groups, key=lambda group: order.get(group[0][0], len(order))):
-        statement = THEOREMS.get(source, f"Beyond the paper: {source}.")
+        # The same statement at several sizes is one statement here.
+        computed = dict.fromkeys(rows["claim"].str.replace(r", K = .*", "", regex=True))
+        statement = THEOREMS.get(source, f"Beyond the paper: {'; '.join(computed)}.")
         against = rows[~rows["supported"].astype(bool)]
         numbers = f"{_count(len(rows), 'statement')}, {_count(int(rows['cases'].sum()), 'case')}"
         measured = rows[rows["tolerance"].notna() & rows["supported"].astype(bool)]
@@ -293,7 +295,7 @@ def _theorems(theory: pd.DataFrame) -> Iterator[tuple]:
                 error = f"error {row['largest_error']:.2g}"
             numbers += f"; fails: {row['claim']} ({error})"
         verdict = NOT_SUPPORTED if len(against) else SUPPORTED
-        yield source, statement, source, "theory", loss, _THEORY_RULE, numbers, np.nan, verdict
+        yield source, statement, "theory", loss, verdict, numbers, _THEORY_RULE, source, np.nan
 
 
 # Words
