@@ -18,6 +18,7 @@ README = ROOT / "README.md"
 NAMES = ("fashion", "demo")
 FIGURES = ("overview", "equivalence", "alignment_cka", "alignment_procrustes", "collapse_and_accuracy", "nc_evolution")
 TABLES = ("runs", "equivalence", "correlation", "alignment")
+THEORY_TABLES = ("claims", "minima", "bias_sweep", "critical_points", "definition", "focal_convexity")
 COLUMNS = {
     "training accuracy": ("final_accuracy_train", "{:.2%}"),
     "test accuracy": ("accuracy_test", "{:.2%}"),
@@ -42,9 +43,10 @@ def keep(name: str, results: Path, target: Path) -> None:
 
 
 def keep_theory(results: Path, target: Path) -> None:
-    """Copy the theory's figures and its table of claims."""
+    """Copy the theory's figures and those of its tables that are small: minima.csv is the grid against the theorem."""
     target.mkdir(parents=True, exist_ok=True)
-    for file in [*(results / "theory" / "figures").glob("*.png"), results / "theory" / "tables" / "claims.csv"]:
+    tables = [results / "theory" / "tables" / f"{table}.csv" for table in THEORY_TABLES]
+    for file in [*(results / "theory" / "figures").glob("*.png"), *tables]:
         shutil.copy(file, target)
 
 
