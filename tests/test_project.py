@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import html
 import json
 import re
@@ -101,6 +102,72 @@ def test_the_library_imports_only_downward():
 def test_the_library_knows_nothing_of_snakemake():
     for path in (ROOT / "workflow" / "neural_collapse").glob("*.py"):
         assert not re.search(r"^\s*(import|from) snakemake", path.read_text(), re.MULTILINE), path.name
+
+
+# A job pays for what it imports at every start. The scripts of jobs that only read tables, and of those that train or
+# read images:
+READ_TABLES = [
+    "adopt_candidate.py",
+    "choose_weight_decay.py",
+    "claims.py",
+    "collect.py",
+    "evidence.py",
+    "explorer.py",
+    "figure.py",
+    "nc_metrics.py",
+    "page.py",
+    "theory_figure.py",
+    "theory_tables.py",
+]
+USE_NETWORKS = ["extract_features.py", "train.py", "train_stem.py"]
+
+
+def imports_of(script: Path) -> str:
+    """The import statements of a script, wherever they stand in it, but for what is for type checkers alone."""
+    nodes = [node for node in ast.walk(ast.parse(script.read_text())) if isinstance(node, ast.Import | ast.ImportFrom)]
+    return "\n".join(ast.unparse(node) for node in nodes if getattr(node, "module", "") != "snakemake.script")
+
+
+# Not `sys.modules[package] = None`: SciPy takes what stands there for the package.
+REFUSAL = """
+import sys
+
+class Refusal:
+    def find_spec(self, name, path=None, target=None):
+        if name == {package!r}:
+            raise ImportError(name)
+
+sys.meta_path.insert(0, Refusal())
+"""
+
+
+def without(package: str, code: str, **options) -> None:
+    """Run code in a process in which a package cannot be imported."""
+    code = REFUSAL.format(package=package) + code
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, **options)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("script", READ_TABLES)
+def test_a_job_that_only_reads_tables_does_not_import_torch(script):
+    without("torch", imports_of(ROOT / "workflow" / "scripts" / script))
+
+
+def test_the_jobs_that_only_read_tables_are_those_beside_the_scheduler():
+    rules = "".join(path.read_text() for path in (ROOT / "workflow" / "rules").glob("*.smk"))
+    bodies = re.split(r"^ *(?:use )?rule\b", rules, flags=re.MULTILINE)
+    local = [body for body in bodies if "localrule: True" in body]
+    assert {script for body in local for script in re.findall(r"scripts/(\w+\.py)", body)} == set(READ_TABLES)
+
+
+def test_the_workflow_starts_without_torch(tmp_path):
+    arguments = ["all", "theory", "report", "--dry-run", "--quiet", "--cores=1", "-s", str(ROOT / "Snakefile")]
+    without("torch", f"from snakemake.cli import main; main({arguments})", cwd=tmp_path)
+
+
+@pytest.mark.parametrize("script", USE_NETWORKS)
+def test_a_job_that_uses_a_network_does_not_import_pandas(script):
+    without("pandas", imports_of(ROOT / "workflow" / "scripts" / script))
 
 
 def test_every_public_function_says_what_it_is():

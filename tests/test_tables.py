@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from itertools import combinations
 
 import numpy as np
@@ -194,11 +192,3 @@ def test_losses_differ_without_colour():
     styles = plotstyle.loss_styles(["CE", "FL", "LS", "MSE"])
     assert len({str(style["linestyle"]) for style in styles.values()}) == 4
     assert len({style["marker"] for style in styles.values()}) == 4
-
-
-def test_what_reads_tables_does_not_import_torch():
-    names = ("tables", "figures", "equivalence", "claims", "page", "theory_tables", "theory_figures", "study", "jobs")
-    modules = ", ".join(f"neural_collapse.{name}" for name in names)
-    code = f"import sys, {modules}; print('torch' in sys.modules)"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == "False"

@@ -6,7 +6,6 @@ import json
 import math
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -174,7 +173,6 @@ def test_figures_are_drawn(tables, figure):
     drawn = getattr(theory_figures, figure)(*(tables[table] for table in FIGURES[figure]))
     assert isinstance(drawn, Figure)
     drawn.canvas.draw()
-    plt.close(drawn)
 
 
 def test_geometry_ends_at_a_triangle(tables):

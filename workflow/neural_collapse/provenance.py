@@ -71,7 +71,7 @@ class Codebase:
             pending = []
             for root in roots:
                 if root.endswith(".py"):
-                    script = _Module(self._scripts / root)
+                    script = self._module(root)
                     reached[root] = script.source(script.tree)
                     pending += script.uses(script.tree)
                 else:
@@ -80,7 +80,7 @@ class Codebase:
             while pending:
                 module, name = pending.pop()
                 label = f"{module}.{name}"
-                if label in reached or module in NEUTRAL or not (self._library / f"{module}.py").exists():
+                if label in reached or module in NEUTRAL or module not in self._names:
                     continue
                 tree = self._module(module)
                 node = tree.definitions.get(name)
@@ -91,24 +91,36 @@ class Codebase:
             self._fingerprints[roots] = digest(reached)
         return self._fingerprints[roots]
 
+    @cached_property
+    def _names(self) -> set[str]:
+        return {path.stem for path in self._library.glob("*.py")}
+
     def _module(self, name: str) -> _Module:
+        """A module of the library ("figures") or a script ("figure.py")."""
         if name not in self._modules:
-            self._modules[name] = _Module(self._library / f"{name}.py")
+            path = self._scripts / name if name.endswith(".py") else self._library / f"{name}.py"
+            self._modules[name] = _Module(path)
         return self._modules[name]
 
 
 class _Module:
+    """A file as a syntax tree. What many fingerprints ask of the same definition is found out once."""
+
     def __init__(self, path: Path):
         tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
         self.docstrings = {
             node.name: ast.get_docstring(node) or "" for node in tree.body if isinstance(node, ast.FunctionDef)
         }
         self.tree = _without_docstrings(tree)
+        self._sources: dict[ast.AST, str] = {}
+        self._uses: dict[ast.AST, list[tuple[str | None, str]]] = {}
 
-    @staticmethod
-    def source(node: ast.AST) -> str:
-        # Unparsed source and not a dump of the tree, whose form changes between Python versions.
-        return ast.unparse(node)
+    def source(self, node: ast.AST) -> str:
+        """A definition without comments and layout."""
+        if node not in self._sources:
+            # Unparsed source and not a dump of the tree, whose form changes between Python versions.
+            self._sources[node] = ast.unparse(node)
+        return self._sources[node]
 
     @cached_property
     def definitions(self) -> dict[str, ast.stmt]:
@@ -141,6 +153,11 @@ class _Module:
 
     def uses(self, node: ast.AST) -> list[tuple[str | None, str]]:
         """What a definition names: (module of the library, or None for this one, and name)."""
+        if node not in self._uses:
+            self._uses[node] = self._found_in(node)
+        return self._uses[node]
+
+    def _found_in(self, node: ast.AST) -> list[tuple[str | None, str]]:
         found = []
         for child in ast.walk(node):
             if isinstance(child, ast.Attribute) and isinstance(child.value, ast.Name):

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import csv
 import platform
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from filelock import FileLock, Timeout
 
 from . import __version__, tables, training, weights
 from .checkpoints import Checkpoints
 from .errors import InputError
-from .files import write_json
+from .files import atomic_path, write_json
 from .preparation import PreparedDataset
 from .provenance import digest
 
@@ -161,7 +161,7 @@ def write_run(
         key: the key of the training, by which one tells whether the run is up to date.
         identity: what the run is called: experiment, dataset, network, loss, width.
     """
-    tables.write(history, pd.DataFrame(state.history))
+    _write_history(history, state.history)
     weights.save(best, state.best_weights, {"epoch": str(state.best_epoch)})
     weights.save(final, state.weights, {"epoch": str(state.epoch)})
     write_json(
@@ -187,6 +187,14 @@ def write_run(
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         },
     )
+
+
+def _write_history(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
+    # Without pandas, whose import a training job of a few seconds feels.
+    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def snapshot_files(epochs: Iterable[int], folders: Iterable[str | Path], final: Path, best: Path) -> dict[str, Path]:

@@ -1,4 +1,4 @@
-"""Tables of a run and of an experiment. Nothing here imports PyTorch.
+"""Tables of a run and of an experiment. Nothing here imports PyTorch, and only what makes a table imports pandas.
 
 Columns of both tables of an experiment: experiment, dataset, network, loss, width (multiplier), epochs (budget), seed.
 `runs.csv` has a row a run, `trajectories.csv` a row a snapshot. Accuracies are shares in 0..1, the metrics are
@@ -11,13 +11,16 @@ from collections.abc import Iterable
 from dataclasses import fields
 from itertools import product
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from .errors import InputError
 from .files import atomic_path, read_json
 from .metrics import FeatureStatistics, metrics_from_statistics
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 UNTRAINED = "untrained"  # in the table `alignment`, what stands for the loss of a network before training
 BEST = "best"  # name of the snapshot with the best validation accuracy; the others are named after their epoch
@@ -33,6 +36,8 @@ def write(path: str | Path, table: pd.DataFrame) -> None:
 
 def metrics_of_snapshots(features: str | Path) -> pd.DataFrame:
     """A row a snapshot of a `features.npz` (see `features.extract`): snapshot, epoch, accuracies and all metrics."""
+    import pandas as pd
+
     with np.load(features) as archive:
         arrays = {name: archive[name] for name in archive.files}
     leading = ["snapshot", "epoch", "accuracy_train", "accuracy_val", "accuracy_test"]
@@ -68,6 +73,8 @@ def collect(run_records: Iterable[str | Path], metrics: Iterable[str | Path]) ->
         train_seconds.
         trajectories: the identity, epoch, accuracies and metrics of every snapshot but the best.
     """
+    import pandas as pd
+
     runs, trajectories = [], []
     for record_path, metrics_path in zip(run_records, metrics, strict=True):
         record = read_json(record_path)

@@ -91,7 +91,7 @@ class TheoryStudy:
         """Table -> the files that make it up."""
         return {table: self.outputs(table) for table in CASE_TABLES}
 
-    @property
+    @cached_property
     def table_key(self) -> str:
         """Key of the tables."""
         keys = [self.key(step, case) for step, cases in self.cases.items() for case in cases]
