@@ -89,10 +89,10 @@ def renewed(text: str) -> str:
     """The README's text with its tables as the kept studies have them."""
     tables = {f"{name} table": largest_table(name) for name in NAMES} | {"verdicts": verdict_table()}
     for marker, table in tables.items():
-        begin, end = f"<!-- {marker}: begin -->\n", f"\n<!-- {marker}: end -->"
+        begin, end = f"<!-- {marker}: begin -->\n", f"<!-- {marker}: end -->"
         before, rest = text.split(begin)
         _, after = rest.split(end)
-        text = before + begin + table + end + after
+        text = f"{before}{begin}{table}\n{end}{after}"
     return text
 
 
