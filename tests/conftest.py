@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import copy
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -68,6 +70,13 @@ def small_run(small_config):
         return Study(small_config).run("small", loss, width, epochs, seed)
 
     return build
+
+
+def said_to_snakemake(command: str) -> argparse.Namespace:
+    """What Snakemake makes of a command line; a comment does not count."""
+    from snakemake.cli import get_argument_parser
+
+    return get_argument_parser().parse_args(shlex.split(command, comments=True)[1:])
 
 
 class Workflow:

@@ -6,7 +6,6 @@ import ast
 import html
 import json
 import re
-import shlex
 import subprocess
 import sys
 import tomllib
@@ -19,7 +18,7 @@ from neural_collapse import __version__, configuration
 from neural_collapse.provenance import Codebase
 from neural_collapse.study import Study
 
-from .conftest import ROOT
+from .conftest import ROOT, said_to_snakemake
 
 
 def name_of(requirement: str) -> str:
@@ -291,9 +290,7 @@ def snakemake_commands() -> list[str]:
 @pytest.mark.parametrize("command", snakemake_commands())
 def test_a_command_that_users_are_told_says_to_snakemake_what_it_says_to_them(command):
     """A study's file is a file, and what stands behind it is no file more."""
-    from snakemake.cli import get_argument_parser
-
-    said = get_argument_parser().parse_args(shlex.split(command)[1:])
+    said = said_to_snakemake(command)
     assert all(Path(file).suffix == ".yaml" for file in said.configfile or [])
     named = {"all", "datasets", "figures", "report", "theory"}
     assert all(target in named or target.startswith("results/") for target in said.targets)

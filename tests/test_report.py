@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from .conftest import Workflow
+from .conftest import Workflow, said_to_snakemake
 
 BROWSER, DRIVER = "/usr/bin/chromium", "/usr/bin/chromedriver"
 FLAGS = [
@@ -93,6 +93,19 @@ def test_every_link_leads_somewhere(page):
         assert elements(page, f'[id="{target}"]'), target
     outside = [link for link in links if not link.startswith("file:")]
     assert outside == ["https://arxiv.org/abs/2210.02192"]
+
+
+def test_the_commands_that_run_it_again_are_what_snakemake_takes_them_for(page, reported):
+    lines = page.find_element("css selector", "pre code").get_attribute("textContent").splitlines()
+    figures = [code.get_attribute("textContent") for code in elements(page, ".rerun code")]
+    assert len(figures) == len(elements(page, "figure"))
+    targets = []
+    for command in [*lines, *figures]:
+        said = said_to_snakemake(command)
+        assert [Path(file).name for file in said.configfile] == ["study.yaml"]
+        targets += [target for target in said.targets if target not in ("report", "theory")]
+    assert all((reported.directory / target).exists() for target in targets)
+    assert len(targets) == len(figures) + 1
 
 
 def test_the_browser_has_nothing_to_complain_about_and_nothing_to_load(page):
