@@ -95,3 +95,20 @@ def test_the_paper_costs_1202_epochs_where_1500_are_run_alone():
     planned = cost.experiment_cost(paper, 1e13)
     assert (planned.epochs_alone, planned.epochs) == (72_000, 72_000 * 1202 // 1500)
     assert planned.disk_end_of_run < 1e9
+
+
+def test_disk_in_between_has_every_snapshot_of_a_run_once_and_the_states_that_are_there_at_a_time():
+    """By hand, of 800 epochs at width 2, which leave at epoch 171 a stem that 100, 200 and 400 epochs share."""
+    paper = Study(configuration.load([ROOT / "config" / "paper.yaml"])).experiments["cifar10"]
+    stems = 9 + 4 + 4  # to 42: 0, 5 to 40; to 85: 50, 60, 70, 80; to 171: 100, 120, 140, 160
+    own = 16  # 200, 240 to 800
+    states = 4  # the stem's, two kept and one being written; each of weights, momentum and best weights
+    weights = cost.network_size(paper, CIFAR, 2).weight_bytes
+    assert cost.experiment_cost(paper, 1e13).disk_temporary == (stems + own + 3 * states) * weights
+
+
+def test_a_run_without_a_stem_has_its_own_snapshots_in_between(small_config):
+    small_config["experiments"]["small"] |= {"share_stem": False, "widths": [0.25], "epochs": [4, 7]}
+    experiment = Study(small_config).experiments["small"]
+    weights = cost.network_size(experiment, cost.dataset_size(experiment), 0.25).weight_bytes
+    assert cost.experiment_cost(experiment, 1e9).disk_temporary == (4 + 3 * 3) * weights

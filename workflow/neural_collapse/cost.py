@@ -12,6 +12,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from . import datasets, losses, networks
+from .checkpoints import KEPT
 from .errors import InputError
 from .files import read_json
 from .study import Experiment, Run, Stem
@@ -34,9 +35,10 @@ class Cost:
         epochs_alone, epochs: of all trainings if none shared a stem, and as they are.
         operations: multiply-adds, counted as two, of training and evaluation.
         device_hours: at the rate measured or given.
-        disk_end, disk_end_of_run: bytes that are kept, of all and of a run of the largest width.
-        disk_temporary: bytes that come and go with the runs of one (loss, seed) of the largest width; the peak is
-            disk_end and as many times this as devices work at a time.
+        disk_end, disk_end_of_run: bytes that are kept, of all and of a run of the largest width, but for tables and
+            records, which are some hundred kilobytes a run.
+        disk_temporary: bytes that come and go with the runs of one (loss, seed) of the largest width, when there are
+            most of them; the peak is disk_end and as many times this as devices work at a time.
         jobs: jobs of the workflow, without the dataset's.
     """
 
@@ -77,16 +79,14 @@ def experiment_cost(experiment: Experiment, operations_per_second: float | None)
         rate = operations_per_second or measured_rate(experiment, size, width)
         hours += images * network.forward_operations / rate / 3600
 
-        features_of_snapshot = 2 * 8 * size.classes * network.feature_dimension  # class means and W in float64
+        # Class means and W, counts, variances and b, in float64.
+        features_of_snapshot = 8 * size.classes * (2 * network.feature_dimension + 3)
         weights_of_run = 2 * network.weight_bytes  # best and final
         runs = sum(run.width == width for run in trained)
         disk_end += runs * weights_of_run + snapshots * features_of_snapshot
         longest = max(len(run.snapshot_epochs) for run in trained if run.width == width)
         disk_end_of_run = weights_of_run + (longest + 1) * features_of_snapshot
-        first = segments[0]
-        group = [part for part in segments if _group(part) == _group(first)]
-        files = sum(len(part.snapshot_epochs) + STATE_COPIES for part in group)
-        disk_temporary = files * network.weight_bytes
+        disk_temporary = network.weight_bytes * max(_temporary_copies(run) for run in trained if run.width == width)
     return Cost(
         runs=len(experiment.runs),
         stems=len(stems),
@@ -102,8 +102,22 @@ def experiment_cost(experiment: Experiment, operations_per_second: float | None)
     )
 
 
-def _group(part: Run | Stem) -> tuple:
-    return part.loss, part.seed, part.weight_decay
+def _temporary_copies(run: Run) -> int:
+    """Copies of the weights that are on disk for a while, when the training of `run` is near its end.
+
+    The snapshots of its stems wait, like its own, until its features are taken; of the states there is the stem's and
+    one more than are kept, while it is written. Other runs of the same stems are done by then, or not yet begun,
+    because the workflow prefers what frees disk.
+    """
+    snapshots = sum(_snapshots_taken(part) for part in (run, *run.stems))
+    states = KEPT + 1 + (run.stem is not None)
+    return snapshots + STATE_COPIES * states
+
+
+def _snapshots_taken(part: Run | Stem) -> int:
+    """Snapshots that a training takes itself, after the stem that it goes on from."""
+    before = part.stem if isinstance(part, Run) else part.parent
+    return sum(before is None or epoch > before.to for epoch in part.snapshot_epochs)
 
 
 @dataclass(frozen=True)

@@ -159,7 +159,8 @@ class UnconstrainedFeatureModel:
         def product(vector: np.ndarray) -> np.ndarray:
             dW, dH, db = self.unflatten(np.ravel(vector))
             dZ = torch.from_numpy(dH @ W.T + H @ dW.T + db)
-            dG = torch.autograd.grad(graph, logits, grad_outputs=dZ, retain_graph=True)[0].numpy()
+            # Not by `grad_outputs`, whose checks import SymPy: half a second or more of every short job.
+            dG = torch.autograd.grad((graph * dZ).sum(), logits, retain_graph=True)[0].numpy()
             return self.flatten(
                 Point(
                     dG.T @ H + G.T @ dH + self.lambda_W * dW,

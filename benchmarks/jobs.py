@@ -1,0 +1,328 @@
+"""Two jobs, two cores: `python benchmarks/jobs.py`.
+
+How many threads a training job should have where there are two cores, and how much of the default study's wall time is
+not training.
+
+Full throughput is what two long trainings reach side by side, a thread each, between the end of their first epochs and
+the end of the shorter one: no imports, nothing on disk. The cores of a machine may share parts, so it is measured with
+both busy, and half of it is what each job can be held against. The trainings of the study cost, at that throughput,
+the sum over their own epochs (a shared stem counts once); what the whole study took over half of that sum, less one, is
+the overhead.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from statistics import mean, median
+
+import yaml
+from harness import Ratios, Row, Table, record, side_by_side
+
+ROOT = Path(__file__).parents[1]
+LIBRARY = ROOT / "workflow"
+DEMO = ROOT / "config" / "demo.yaml"
+sys.path.insert(0, str(LIBRARY))
+
+from neural_collapse import configuration  # noqa: E402
+from neural_collapse.study import Experiment, Run, Study  # noqa: E402
+
+CORES = 2
+EPOCHS, WARM_UP = 14, 2  # of a training in steady state, and how many of them do not count
+ROUNDS = 3
+OVERHEAD = 0.25
+# Both losses that are furthest apart, both widths, and few epochs: eight jobs that train or read images.
+SUBSET = {
+    "losses": ["CE", "MSE"],
+    "widths": [0.5, 1],
+    "epochs": [20],
+    "seeds": [1],
+    "figures": ["nc_evolution"],
+}
+
+# Imported by every Python of a workflow; at its end a job writes down what it was, when it began and what it used.
+TRACE = """
+import atexit, os, sys, time
+began = time.time()
+
+def write():
+    if f"{os.sep}.snakemake{os.sep}scripts{os.sep}" in sys.argv[0]:
+        kind = sys.argv[0].split(".")[-2]
+        with open(os.path.join(os.environ["NC_TRACE"], str(os.getpid())), "w") as file:
+            print(kind, began, time.time(), sum(os.times()[:4]), file=file)
+
+atexit.register(write)
+"""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One script of a workflow: its kind, when it began and ended (seconds), and its processor time (seconds)."""
+
+    kind: str
+    began: float
+    ended: float
+    cpu: float
+
+    @property
+    def wall(self) -> float:
+        return self.ended - self.began
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A call of Snakemake: when it began and ended (seconds), and its jobs."""
+
+    began: float
+    ended: float
+    jobs: Sequence[Job]
+
+    @property
+    def wall(self) -> float:
+        return self.ended - self.began
+
+
+def traced(folder: Path, files: Sequence[Path], *targets: str) -> Traced:
+    """Run Snakemake on two cores in an empty folder."""
+    tools, trace = folder / "tools", folder / "trace"
+    for part in (tools, trace):
+        part.mkdir(parents=True)
+    (tools / "sitecustomize.py").write_text(TRACE, encoding="utf-8")
+    command = [sys.executable, "-m", "snakemake", *targets, "--snakefile", str(ROOT / "Snakefile")]
+    command += ["--workflow-profile", str(ROOT / "profiles" / "default"), "--cores", str(CORES)]
+    command += ["--configfile", *map(str, files)]
+    environment = {**os.environ, "PYTHONPATH": str(tools), "NC_TRACE": str(trace)}
+    began = time.time()
+    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    ended = time.time()
+    if result.returncode:
+        raise RuntimeError(result.stdout + result.stderr)
+    jobs = []
+    for path in trace.iterdir():
+        kind, *numbers = path.read_text(encoding="utf-8").split()
+        jobs.append(Job(kind, *map(float, numbers)))
+    return Traced(began, ended, jobs)
+
+
+# Steady state
+
+
+def epoch_seconds(manifest: Path, settings: Sequence[Mapping], threads: int) -> float:
+    """Median wall time of an epoch of trainings that run side by side, each in a process of its own."""
+    context = multiprocessing.get_context("spawn")
+    barrier, times = context.Barrier(len(settings)), context.Queue()
+    processes = [context.Process(target=_train, args=(manifest, one, threads, barrier, times)) for one in settings]
+    for process in processes:
+        process.start()
+    ends = [times.get(timeout=600) for _ in processes]
+    for process in processes:
+        process.join()
+    # Once one of them is done, the other has the machine to itself.
+    until = min(one[-1] for one in ends)
+    return mean(median(_differences([end for end in one[WARM_UP:] if end <= until])) for one in ends)
+
+
+def _train(manifest: Path, settings: Mapping, threads: int, barrier: Barrier, times: Queue) -> None:
+    from neural_collapse import training
+    from neural_collapse.preparation import PreparedDataset
+
+    dataset = PreparedDataset.open(manifest)
+    ends: list[float] = []
+    with training.reproducible(threads):
+        barrier.wait()
+        training.train(
+            settings,
+            dataset,
+            device=training.resolve_device("cpu"),
+            until=EPOCHS,
+            report=lambda row: ends.append(time.perf_counter()),
+        )
+    times.put(ends)
+
+
+def _differences(values: Sequence[float]) -> list[float]:
+    return [second - first for first, second in pairwise(values)]
+
+
+def demo_settings(experiment: Experiment, width: float) -> list[Mapping]:
+    """Settings of two long runs of a width, of different losses."""
+    longest = max(experiment.config["epochs"])
+    runs = [run for run in experiment.runs if (run.width, run.epochs) == (width, longest)]
+    return [runs[0].settings, runs[-1].settings]
+
+
+def steady_state(manifest: Path, experiment: Experiment) -> dict[float, Ratios]:
+    """Of each width the core-seconds of an epoch: two trainings at a time on a thread each, one on two threads."""
+    found = {}
+    for width in experiment.config["widths"]:
+        pair = demo_settings(experiment, width)
+        rounds = [
+            (epoch_seconds(manifest, pair, 1), CORES * epoch_seconds(manifest, pair[:1], CORES)) for _ in range(ROUNDS)
+        ]
+        found[width] = Ratios(*map(list, zip(*rounds, strict=True)))
+    return found
+
+
+# The study
+
+
+def own_epochs(study: Study) -> Counter[float]:
+    """Epochs that the study trains, of each width; a shared stem counts once."""
+    epochs: Counter[float] = Counter()
+    for experiment in study.experiments.values():
+        for segment in [*experiment.runs, *experiment.stems]:
+            epochs[segment.width] += segment.own_epochs
+    return epochs
+
+
+def history_seconds(folder: Path, study: Study) -> float:
+    """Seconds of the study's own epochs, as the histories have them; a shared stem counts once."""
+    total, counted = 0.0, set()
+    for run in (run for experiment in study.experiments.values() for run in experiment.runs):
+        seconds = _seconds(folder, run)
+        begin = 0
+        for stem in reversed(run.stems):
+            if stem not in counted:
+                counted.add(stem)
+                total += sum(seconds[begin : stem.to])
+            begin = stem.to
+        total += sum(seconds[begin:])
+    return total
+
+
+def _seconds(folder: Path, run: Run) -> list[float]:
+    lines = (folder / run.directory / "history.csv").read_text(encoding="utf-8").splitlines()
+    column = lines[0].split(",").index("seconds")
+    return [float(line.split(",")[column]) for line in lines[1:]]
+
+
+def breakdown(demo: Traced, folder: Path, study: Study) -> Table:
+    """Where the core-seconds of the study went."""
+    available = CORES * demo.wall
+    training = history_seconds(folder, study)
+    kinds = {kind: [job for job in demo.jobs if job.kind == kind] for kind in dict.fromkeys(j.kind for j in demo.jobs)}
+    trained = [*kinds["train"], *kinds.get("train_stem", [])]
+    first, last = min(job.began for job in demo.jobs), max(job.ended for job in demo.jobs)
+    outside = CORES * (demo.wall - (last - first))
+    inside = sum(job.wall for job in demo.jobs)
+    rows = [("epochs of the trainings", sum(own_epochs(study).values()), training, None)]
+    rest = sum(job.wall for job in trained) - training
+    cpu = sum(job.cpu for job in trained) - training
+    rows.append(("training jobs but for their epochs: Python, imports, files", len(trained), rest, cpu))
+    for kind, jobs in sorted(kinds.items()):
+        if kind not in ("train", "train_stem"):
+            rows.append((f"{kind} jobs", len(jobs), sum(job.wall for job in jobs), sum(job.cpu for job in jobs)))
+    rows.append(("Snakemake before the first job and after the last", 1, outside, None))
+    rows.append(("cores without a job in between", 1, available - outside - inside, None))
+    cells = [
+        [
+            what,
+            f"{count:,}",
+            f"{seconds:.1f} s",
+            "–" if used is None else f"{used:.1f} s",
+            f"{1e3 * seconds / count:,.0f} ms",
+            f"{seconds / available:.1%}",
+        ]
+        for what, count, seconds, used in rows
+    ]
+    caption = (
+        f"The default study on {CORES} cores: {demo.wall:.0f} s of wall time, {available:.0f} core-seconds. Jobs that "
+        "run beside others are slower than alone."
+    )
+    return Table(caption, ["what", "number", "core-seconds", "processor", "each", "share"], cells)
+
+
+def threads_in_jobs(folder: Path) -> Ratios:
+    """Wall time of a few short trainings as jobs: two at a time on a thread each against one at a time on two."""
+    numbers = iter(range(100))
+
+    def run(threads: int) -> None:
+        here = folder / f"subset{next(numbers)}"
+        here.mkdir()
+        overlay = here / "overlay.yaml"
+        text = yaml.safe_dump({"experiments": {"demo": SUBSET}, "compute": {"threads": threads}})
+        overlay.write_text(text, encoding="utf-8")
+        traced(here, [DEMO, overlay])
+
+    return side_by_side(lambda: run(1), lambda: run(CORES), rounds=ROUNDS - 1)
+
+
+def main() -> None:
+    study = Study(configuration.load([DEMO]))
+    (experiment,) = study.experiments.values()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        data = folder / "data"
+        data.mkdir()
+        traced(data, [DEMO], "datasets")
+        manifest = data / experiment.manifest
+        before = steady_state(manifest, experiment)
+        jobs = threads_in_jobs(folder)
+        whole = folder / "demo"
+        whole.mkdir()
+        demo = traced(whole, [DEMO])
+        after = steady_state(manifest, experiment)
+        table = breakdown(demo, whole, study)
+    seconds = {width: median([*before[width].ours, *after[width].ours]) for width in before}
+    both = {
+        width: Ratios([*before[width].ours, *after[width].ours], [*before[width].theirs, *after[width].theirs])
+        for width in before
+    }
+    work = sum(epochs * seconds[width] for width, epochs in own_epochs(study).items()) / CORES
+    overhead = demo.wall / work - 1
+    threads = study.compute["threads"]
+    best = 1 if median([ratio.speedup for ratio in both.values()] + [jobs.speedup]) >= 1 else CORES
+    rows = [
+        *(
+            Row(
+                f"an epoch of width {width:g}, two trainings on a thread each: {1e3 * seconds[width] / CORES:.0f} ms",
+                f"one training on two threads: {1e3 * median(ratios.theirs) / CORES:.0f} ms",
+                f"{ratios} times faster",
+                "none",
+                None,
+            )
+            for width, ratios in both.items()
+        ),
+        Row(
+            f"a few short trainings as jobs, compute.threads 1: {median(jobs.ours):.1f} s",
+            f"compute.threads {CORES}: {median(jobs.theirs):.1f} s",
+            f"{jobs} times faster",
+            f"compute.threads of the default study is the better: {best}",
+            threads == best,
+            "" if threads == best else f"it is {threads}",
+        ),
+        Row(
+            f"the default study to its figures: {demo.wall:.0f} s",
+            f"its trainings at full throughput: {work:.0f} s",
+            f"overhead {overhead:.0%}",
+            f"at most {OVERHEAD:.0%}",
+            overhead <= OVERHEAD,
+            "" if overhead <= OVERHEAD else why(demo, study),
+        ),
+    ]
+    record("Jobs", rows, [table])
+
+
+def why(demo: Traced, study: Study) -> str:
+    """What the overhead is made of, in a sentence."""
+    torch = [job for job in demo.jobs if job.kind in ("train", "train_stem", "extract_features")]
+    epochs = sum(own_epochs(study).values()) / sum(job.kind in ("train", "train_stem") for job in torch)
+    return (
+        f"{len(torch)} of {len(demo.jobs)} jobs start a Python that imports PyTorch, and a training job has "
+        f"{epochs:.0f} epochs of its own to make up for it; the table says what each costs"
+    )
+
+
+if __name__ == "__main__":
+    main()
