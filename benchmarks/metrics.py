@@ -295,8 +295,8 @@ def main() -> None:
         Table(
             caption=f"Metrics over sum. Both have all {os.cpu_count()} cores: NumPy sums on one thread and multiplies "
             f"on {blas}, and the first pass of the metrics runs on two. Beside it, the same with the sum's halves on "
-            "two threads, and with one core for both. A classifier that is unrelated to the class means takes a product of "
-            "twice the columns; no target is set for it. All files are in the page cache.",
+            "two threads, and with one core for both. A classifier that is unrelated to the class means takes a "
+            "product of twice the columns; no target is set for it. All files are in the page cache.",
             head=["K", "features", "sum", "metrics", "ratio", "sum on two threads", "one core", "peak memory"],
             rows=[
                 [

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+DOUBTFUL = -1
+
 
 class Decisions:
     """Nearest class means and predicted classes, by the cheapest of three ways that leaves no doubt.
@@ -102,33 +104,34 @@ class Decisions:
         nearest, predicted = labels.copy(), labels.copy()
         (far,) = np.nonzero(~near)
         if len(far):
-            from_global_mean = coordinates[far] + self.mean_coordinates[labels[far]]
-            nearest[far], predicted[far], sure = self._by_coordinates(from_global_mean, reach[far], rounding[far])
-            doubtful = far[~sure]
-            nearest[doubtful], predicted[doubtful] = self._in_float64(features[doubtful], labels[doubtful])
+            far_nearest, far_predicted = self._by_coordinates(coordinates[far], labels[far], reach[far], rounding[far])
+            nearest[far], predicted[far] = far_nearest, far_predicted
+            for decided, exactly in ((nearest, self._nearest_exactly), (predicted, self._predicted_exactly)):
+                doubtful = far[decided[far] == DOUBTFUL]
+                if len(doubtful):
+                    decided[doubtful] = exactly(features[doubtful] - self.means[labels[doubtful]], labels[doubtful])
         return nearest, predicted
 
     def _by_coordinates(
-        self, coordinates: np.ndarray, reach: np.ndarray, rounding: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The second way, on q, and whether it leaves no doubt."""
-        nearest, mean_leads = _largest(coordinates @ self.mean_coordinates.T - self.half_squares)
-        predicted, logit_leads = _largest(coordinates @ self.weight_coordinates.T + self.logits_of_global_mean)
+        self, coordinates: np.ndarray, labels: np.ndarray, reach: np.ndarray, rounding: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The second way; DOUBTFUL where the third has to decide."""
+        from_global_mean = coordinates + self.mean_coordinates[labels]  # q
         rounding = rounding + self.rounding * self.largest_mean
-        logit_rounding = rounding * self.largest_weight + self.rounding * self.largest_logit
-        sure = mean_leads > 2 * rounding * self.largest_mean
-        sure &= logit_leads > 2 * (self.outside_norms.max() * reach + logit_rounding)
-        return nearest, predicted, sure
+        logit_error = rounding * self.largest_weight + self.rounding * self.largest_logit
+        logit_error += self.outside_norms.max() * reach
+        return (
+            _largest(from_global_mean @ self.mean_coordinates.T - self.half_squares, rounding * self.largest_mean),
+            _largest(from_global_mean @ self.weight_coordinates.T + self.logits_of_global_mean, logit_error),
+        )
 
-    def _in_float64(self, features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The third way, with r = h - h_k so that nothing cancels.
+    def _nearest_exactly(self, residuals: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """With r = h - h_k, ||h - h_j||^2 = ||r||^2 + 2 r.(h_k - h_j) + ||h_k - h_j||^2."""
+        return (self.squared_distances[labels] - 2 * residuals @ self.means.T).argmin(axis=1)
 
-        ||h - h_j||^2 = ||r||^2 + 2 r.(h_k - h_j) + ||h_k - h_j||^2 and W h + b = W r + (W h_k + b).
-        """
-        residuals = features - self.means[labels]
-        to_means = self.squared_distances[labels] - 2 * residuals @ self.means.T
-        logits = self.logits_of_means[labels] + residuals @ self.weight.T
-        return to_means.argmin(axis=1), logits.argmax(axis=1)
+    def _predicted_exactly(self, residuals: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """W h + b = W r + (W h_k + b)."""
+        return (self.logits_of_means[labels] + residuals @ self.weight.T).argmax(axis=1)
 
 
 def squared_distances(points: np.ndarray) -> np.ndarray:
@@ -136,13 +139,13 @@ def squared_distances(points: np.ndarray) -> np.ndarray:
     return np.stack([((points - point) ** 2).sum(axis=1) for point in points])
 
 
-def _largest(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Column of each row's largest score, and by how much it leads; the scores are spent."""
+def _largest(scores: np.ndarray, errors: np.ndarray) -> np.ndarray:
+    """Column of each row's largest score, DOUBTFUL where the second is within the errors of both; spends the scores."""
     rows = np.arange(len(scores))
     columns = scores.argmax(axis=1)
     largest = scores[rows, columns]
     scores[rows, columns] = -np.inf
-    return columns, largest - scores.max(axis=1)
+    return np.where(largest - scores.max(axis=1) > 2 * errors, columns, DOUBTFUL)
 
 
 def _with_diagonal(matrix: np.ndarray, value: float) -> np.ndarray:

@@ -21,7 +21,9 @@ import numpy as np
 from .decisions import Decisions, squared_distances
 from .errors import InputError
 
-BLOCK_BYTES = 2**22  # a block of differences stays in the processor's cache
+# A block of differences stays in the processor's cache, and its sums in float32 are short.
+BLOCK_BYTES = 2**22
+BLOCK_ROWS = 2048
 
 
 @dataclass(frozen=True)
@@ -94,10 +96,12 @@ def feature_statistics(
     span, singular_values = left[:, :rank], singular_values[:rank]
     decisions = Decisions(means, global_mean, np.sqrt(variances), span, weight, bias, _precision(features))
 
-    scatter = np.zeros(rank)  # N times the diagonal of U^T Sigma_W U
+    whitening = (1 / singular_values).astype(_precision(features))
+    whitened = 0.0
     disagreements = correct = 0
     for rows, coordinates in _coordinates(features, labels, means, decisions.basis, rank):
-        scatter += np.einsum("nr,nr->r", coordinates[:, :rank], coordinates[:, :rank])
+        scores = coordinates[:, :rank] * whitening
+        whitened += float(np.vecdot(scores, scores).sum(dtype=np.float64))
         nearest, predicted = decisions.of(features[rows], labels[rows], coordinates, reach[rows])
         disagreements += int(np.sum(nearest != predicted))
         correct += int(np.sum(predicted == labels[rows]))
@@ -107,7 +111,7 @@ def feature_statistics(
         class_counts=counts,
         class_means=means,
         within_class_variances=variances,
-        whitened_within_class_scatter=float(scatter @ singular_values**-2) / samples if rank else math.inf,
+        whitened_within_class_scatter=whitened / samples if rank else math.inf,
         nearest_center_disagreement=disagreements / samples,
         accuracy=correct / samples,
         weight=weight,
@@ -257,8 +261,8 @@ def _coordinates(
         if not differences_first:
             coordinates = features[rows].astype(precision, copy=False) @ rounded_basis
             coordinates -= of_means[labels[rows]]
-            squares = coordinates[:, :rank] ** 2
-            differences_first = bool((squares.mean(axis=0) < least).any())
+            wanted = coordinates[:, :rank]
+            differences_first = bool((np.einsum("nr,nr->r", wanted, wanted) < least * len(wanted)).any())
         if differences_first:
             coordinates = differences.of(rows) @ rounded_basis
             coordinates -= of_roundings[labels[rows]]
@@ -291,7 +295,7 @@ def _blocks(features: np.ndarray) -> Iterator[slice]:
 
 
 def _rows_of_a_block(features: np.ndarray) -> int:
-    return max(1, BLOCK_BYTES // (features.shape[1] * _precision(features).itemsize))
+    return min(BLOCK_ROWS, max(1, BLOCK_BYTES // (features.shape[1] * _precision(features).itemsize)))
 
 
 def _checked(
