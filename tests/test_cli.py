@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -34,6 +36,12 @@ def test_the_bias_may_be_left_out(arrays, capsys):
     assert main(arguments[:-2]) == 0
     expected = collapse_metrics(data["features"], data["labels"], data["weight"])
     assert json.loads(capsys.readouterr().out) == pytest.approx(expected)
+
+
+def test_metrics_needs_no_pytorch(arrays):
+    arguments, _, _ = arrays
+    code = "import sys; from neural_collapse.cli import main; main(sys.argv[1:]); assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code, *arguments], check=True, stdout=subprocess.DEVNULL)
 
 
 def test_what_json_cannot_say_is_null(arrays, capsys):

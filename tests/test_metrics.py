@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from neural_collapse import metrics
 from neural_collapse.errors import InputError
 from neural_collapse.metrics import collapse_metrics, feature_statistics, simplex_etf
 
@@ -72,20 +73,58 @@ CASES = {
     "unbalanced, as many dimensions as classes": {"classes": 4, "dimension": 4, "per_class": [40, 3, 1, 17]},
     "one sample a class": {"classes": 5, "dimension": 8, "per_class": 1},
     "nearly collapsed": {"classes": 5, "dimension": 12, "per_class": 20, "noise": 1e-3},
-    "several blocks of rows": {"classes": 3, "dimension": 900, "per_class": 250},
+    "several blocks of rows": {"classes": 3, "dimension": 900, "per_class": 500},
+    "many samples": {"classes": 5, "dimension": 12, "per_class": 4000},
+    "overlapping classes": {"classes": 5, "dimension": 12, "per_class": 400, "noise": 2},
 }
+
+
+def assert_equals_its_definition(features, labels, weight, bias):
+    expected = direct_metrics(features, labels, weight, bias)
+    measured = collapse_metrics(features, labels, weight, bias)
+    assert measured.keys() == expected.keys()
+    # In float32 the features themselves are rounded; both sides see the same rounded features.
+    for name, value in expected.items():
+        assert measured[name] == pytest.approx(value, rel=1e-6, abs=1e-12), name
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_metrics_equal_their_definitions(case, dtype):
-    data = clustered(**case, dtype=dtype)
-    expected = direct_metrics(*data)
-    measured = collapse_metrics(*data)
-    assert measured.keys() == expected.keys()
-    # In float32 the features themselves are rounded; both sides see the same rounded features.
-    for name, value in expected.items():
-        assert measured[name] == pytest.approx(value, rel=1e-6, abs=1e-12), name
+    assert_equals_its_definition(*clustered(**case, dtype=dtype))
+
+
+@pytest.mark.parametrize("order", [np.argsort, np.flip], ids=["sorted labels", "labels in mixed order"])
+@pytest.mark.parametrize("rows", [1, 7, 99])
+def test_where_a_block_of_rows_ends_does_not_matter(rows, order, monkeypatch):
+    features, labels, weight, bias = clustered(5, 12, [40, 3, 1, 17, 38])
+    monkeypatch.setattr(metrics, "BLOCK_BYTES", rows * features[0].nbytes)
+    positions = order(labels) if order is np.argsort else np.arange(len(labels))
+    assert_equals_its_definition(features[positions], labels[positions], weight, bias)
+
+
+@pytest.mark.parametrize("noise", [1e-1, 1e-2, 1e-3, 2e-4])
+@pytest.mark.parametrize("per_class", [20, 4000])
+def test_collapsed_features_far_from_the_origin_lose_nothing(noise, per_class):
+    features, labels, weight, bias = clustered(5, 12, per_class, noise=noise, dtype=np.float64)
+    # At 500 the last bit of a float32 is worth 3e-5.
+    assert_equals_its_definition((features + 500).astype(np.float32), labels, weight, bias)
+
+
+def test_one_class_may_be_spread_out_and_the_others_collapsed(monkeypatch):
+    features, _, weight, bias = clustered(4, 12, 4000, noise=1e-4)
+    labels = np.repeat(np.arange(4), 4000)
+    random = np.random.default_rng(1)
+    for spread_out in (0, 3):
+        spread = np.where(labels == spread_out, 0.3, 1e-4)[:, None]
+        features = (weight[labels] + spread * random.normal(size=features.shape)).astype(np.float32)
+        monkeypatch.setattr(metrics, "BLOCK_BYTES", 1000 * features[0].nbytes)
+        assert_equals_its_definition(features, labels, weight, bias)
+
+
+def test_half_precision_features_are_read_as_they_are():
+    features, labels, weight, bias = clustered(5, 12, 20)
+    assert_equals_its_definition(features.astype(np.float16), labels, weight, bias)
 
 
 def test_everything_vanishes_on_an_exact_simplex_etf():
@@ -135,6 +174,51 @@ def test_accuracy_is_that_of_the_classifier():
     features, labels, weight, bias = clustered(5, 12, 20)
     expected = np.mean((features @ weight.T + bias).argmax(axis=1) == labels)
     assert feature_statistics(features, labels, weight, bias).accuracy == expected
+
+
+def spread_over_all_classes(seed, misalignment):
+    """Samples between the class means of others, and a classifier that is more or less aligned with the means."""
+    random = np.random.default_rng(seed)
+    labels = np.repeat(np.arange(6), 200)
+    means = random.normal(size=(6, 30))
+    towards = random.uniform(0, 1, size=(len(labels), 1)) * (means[random.permutation(labels)] - means[labels])
+    features = means[labels] + towards + 0.3 * random.normal(size=towards.shape) + 5
+    weight = means + misalignment * random.normal(size=means.shape)
+    return features.astype(np.float32), labels, weight, -5 * weight.sum(axis=1)
+
+
+@given(seed=st.integers(0, 10_000), misalignment=st.sampled_from([0, 1e-3, 0.05, 0.3, 1, 100]))
+@settings(max_examples=40, deadline=None)
+def test_decisions_are_those_of_float64(seed, misalignment):
+    features, labels, weight, bias = spread_over_all_classes(seed, misalignment)
+    statistics = feature_statistics(features, labels, weight, bias)
+    exact = features.astype(np.float64)
+    predicted = (exact @ weight.T + bias).argmax(axis=1)
+    means = np.stack([exact[labels == k].mean(axis=0) for k in range(6)])
+    nearest = ((exact[:, None] - means) ** 2).sum(axis=2).argmin(axis=1)
+    assert statistics.accuracy == np.mean(predicted == labels)
+    assert statistics.nearest_center_disagreement == np.mean(nearest != predicted)
+
+
+def test_samples_at_a_boundary_are_decided_in_float64():
+    random = np.random.default_rng(0)
+    labels = np.tile([0, 1], 500)
+    across = np.where(labels == 0, -1.0, 1.0)
+    # Off the boundary of W by far less than float32 resolves in the sum of the other coordinates.
+    across[100:] *= 1e-6
+    features = np.concatenate([across[:, None], 100 * random.normal(size=(1000, 40))], axis=1).astype(np.float32)
+    weight = np.zeros((2, 41))
+    weight[:, 0], weight[:, 1:] = (-1, 1), 3 * random.normal(size=40)
+    assert feature_statistics(features, labels, weight).accuracy == 1
+
+
+@pytest.mark.parametrize("rows", [[0, 0, 1], [0, 0, 0]], ids=["two equal rows", "equal rows"])
+def test_a_classifier_that_cannot_tell_classes_apart_predicts_the_first(rows):
+    features, labels, _, _ = clustered(3, 8, 50, dtype=np.float64)
+    weight = np.random.default_rng(0).normal(size=(2, 8))[rows]
+    expected = np.mean((features @ weight.T).argmax(axis=1) == labels)
+    assert feature_statistics(features, labels, weight).accuracy == expected
+    assert feature_statistics(features, labels, np.zeros((3, 8))).accuracy == np.mean(labels == 0)
 
 
 def test_bad_input_is_named():

@@ -12,14 +12,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
+from .decisions import Decisions, squared_distances
 from .errors import InputError
 
-BLOCK_BYTES = 2**21  # a block of rows and its residuals stay in the processor's cache
+# A block of differences stays in the processor's cache, and its sums in float32 are short.
+BLOCK_BYTES = 2**22
+BLOCK_ROWS = 2048
 
 
 @dataclass(frozen=True)
@@ -68,53 +72,45 @@ def feature_statistics(
     Raises:
         InputError: where shapes do not match, a value is not finite, a label is out of range or a class is empty.
 
-    The first pass sums each class in float64. The second works on residuals r = h - h_k, so that nothing cancels
-    however far the features have collapsed:
+    The products are in the features' precision (float32 for anything but float64), but of differences that are small
+    where the features have collapsed, so that nothing cancels. The first pass takes class means and variances from
+    h - a_k, with a_k a rough mean of the class. The second takes the coordinates p = P^T (h - h_k) in an orthonormal
+    basis P of the class means' span, U, which the classifier's rows may complete (see `decisions`):
 
-    - trace(Sigma_W Sigma_B^+) = mean of ||S^-1 U^T r||^2, with U S V^T the thin SVD of the columns mu_k / sqrt(K)
-      (then Sigma_B = U S^2 U^T). The rank is at most min(K - 1, d), because the n_k mu_k sum to zero; the singular
-      value beyond it is rounding noise and is dropped by count, not by a tolerance.
-    - ||h - h_j||^2 = ||r||^2 + 2 r.(h_k - h_j) + ||h_k - h_j||^2 orders the class means by distance.
-    - W h + b = W r + (W h_k + b).
+    - trace(Sigma_W Sigma_B^+) = mean of ||S^-1 U^T (h - h_k)||^2, with U S V^T the thin SVD of the columns
+      mu_k / sqrt(K) (then Sigma_B = U S^2 U^T). The rank is at most min(K - 1, d), because the n_k mu_k sum to zero;
+      the singular value beyond it is rounding noise and is dropped by count, not by a tolerance.
+    - The nearest class mean and the predicted class follow from the coordinates where these leave no doubt; for the
+      other samples they are computed in float64.
     """
     features, labels, weight, bias = _checked(features, labels, weight, bias)
     classes, dimension = weight.shape
     counts = np.bincount(labels, minlength=classes)
-    means = _class_means(features, labels, counts)
+    means, variances, reach = _class_moments(features, labels, counts)
 
     global_mean = counts @ means / counts.sum()
     left, singular_values, _ = np.linalg.svd((means - global_mean).T / math.sqrt(classes), full_matrices=False)
     rank = min(classes - 1, dimension)
     # Class means that coincide to the last bit of float64 leave a smaller rank still, as a pseudo-inverse has it.
     rank = min(rank, int(np.sum(singular_values > singular_values[0] * max(means.shape) * np.finfo(float).eps)))
-    whitening = left[:, :rank] / singular_values[:rank]
+    span, singular_values = left[:, :rank], singular_values[:rank]
+    decisions = Decisions(means, global_mean, np.sqrt(variances), span, weight, bias, _precision(features))
 
-    logits_of_means = means @ weight.T + bias
-    squared_distances = _squared_distances(means)
-
-    compute = features.dtype if features.dtype in (np.float32, np.float64) else np.dtype(np.float32)
-    projections = np.concatenate([whitening, means.T, weight.T], axis=1).astype(compute)
-    block_means = means.astype(compute)
-    squared_residuals = np.zeros(classes)
+    whitening = (1 / singular_values).astype(_precision(features))
     whitened = 0.0
     disagreements = correct = 0
-    for rows in _blocks(features):
-        block_labels = labels[rows]
-        residual = features[rows] - block_means[block_labels]
-        projected = residual @ projections
-        squared_residuals += np.bincount(block_labels, np.einsum("nd,nd->n", residual, residual), minlength=classes)
-        whitened += float(np.einsum("nr,nr->", projected[:, :rank], projected[:, :rank], dtype=np.float64))
-        products = projected[:, rank : rank + classes]  # r.h_j; the terms without j leave the order alone
-        to_means = squared_distances[block_labels] - 2 * products
-        predicted = (logits_of_means[block_labels] + projected[:, rank + classes :]).argmax(axis=1)
-        disagreements += int(np.sum(to_means.argmin(axis=1) != predicted))
-        correct += int(np.sum(predicted == block_labels))
+    for rows, coordinates in _coordinates(features, labels, means, decisions.basis, rank):
+        scores = coordinates[:, :rank] * whitening
+        whitened += float(np.vecdot(scores, scores).sum(dtype=np.float64))
+        nearest, predicted = decisions.of(features[rows], labels[rows], coordinates, reach[rows])
+        disagreements += int(np.sum(nearest != predicted))
+        correct += int(np.sum(predicted == labels[rows]))
 
     samples = len(labels)
     return FeatureStatistics(
         class_counts=counts,
         class_means=means,
-        within_class_variances=squared_residuals / counts,
+        within_class_variances=variances,
         whitened_within_class_scatter=whitened / samples if rank else math.inf,
         nearest_center_disagreement=disagreements / samples,
         accuracy=correct / samples,
@@ -145,6 +141,8 @@ def metrics_from_statistics(statistics: FeatureStatistics) -> dict[str, float]:
     global_mean = counts @ means / counts.sum()
     centered_means = means - global_mean
     centered_weight = weight - weight.mean(axis=0)
+    # Columns of R in Q R are as far apart as those of the matrix, and shorter.
+    between = squared_distances(np.linalg.qr(centered_means.T, mode="r").T)
     with np.errstate(divide="ignore", invalid="ignore"):
         mean_norms = np.linalg.norm(centered_means, axis=1)
         weight_norms = np.linalg.norm(weight, axis=1)
@@ -166,7 +164,7 @@ def metrics_from_statistics(statistics: FeatureStatistics) -> dict[str, float]:
                 weight / np.linalg.norm(weight) - centered_means / np.linalg.norm(centered_means)
             )
             ** 2,
-            "cdnv": np.mean((variances[first] + variances[second]) / (2 * _squared_distances(means)[first, second])),
+            "cdnv": np.mean((variances[first] + variances[second]) / (2 * between[first, second])),
             "trace_ratio": (counts @ variances / counts.sum()) / np.mean(mean_norms**2),
         }
     return {name: float(value) for name, value in metrics.items()}
@@ -181,33 +179,129 @@ def _distance_to_etf(matrix: np.ndarray) -> float:
     return np.linalg.norm(matrix / np.linalg.norm(matrix) - simplex_etf(len(matrix)))
 
 
-def _squared_distances(means: np.ndarray) -> np.ndarray:
-    """K x K. Differences first, a row at a time: a Gram matrix would cancel, all differences at once fill K x K x d."""
-    return np.stack([((means - mean) ** 2).sum(axis=1) for mean in means])
+def _class_moments(
+    features: np.ndarray, labels: np.ndarray, counts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Class means (K x d), within-class variances (K) and bounds of ||h - h_k|| (N), all float64.
 
+    Sums of h - a_k, with a_k the mean of a few samples of the class: in float32 they are as good as the spread of the
+    features is small, where sums of h would be off by the last bits of the features.
 
-def _class_means(features: np.ndarray, labels: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """K x d, float64. A one-hot product sums the rows of each class."""
-    sums = np.zeros((len(counts), features.shape[1]))
-    for rows in _blocks(features):
-        block = features[rows].astype(np.float64)
-        one_hot = (labels[rows] == np.arange(len(counts))[:, None]).astype(np.float64)
-        sums += one_hot @ block
+    The two halves of the rows on two threads: unlike a product, a difference that NumPy takes has one thread, which
+    leaves half of the memory's rate unused.
+    """
+    references = _rough_means(features, labels, counts)
+    halves = slice(len(labels) // 2), slice(len(labels) // 2, None)
+    with ThreadPoolExecutor(len(halves)) as threads:
+        parts = list(threads.map(lambda half: _sums_and_squares(features[half], labels[half], references), halves))
+    sums = sum(part for part, _ in parts)
+    squares = np.concatenate([part for _, part in parts])
     if not np.isfinite(sums).all():
         raise InputError("features: a value is not finite; allowed: finite numbers")
-    return sums / counts[:, None]
+    shifts = sums / counts[:, None]  # h_k - a_k
+    squared_shifts = np.vecdot(shifts, shifts)
+    variances = np.bincount(labels, squares, minlength=len(counts)) / counts - squared_shifts
+    bounds = np.sqrt(squares) + np.sqrt(squared_shifts)[labels]
+    return references + shifts, np.maximum(variances, 0), bounds
+
+
+def _sums_and_squares(
+    features: np.ndarray, labels: np.ndarray, references: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sums of h - a_k over each class (K x d) and ||h - a_k||^2 (N), float64."""
+    from scipy import sparse  # a tenth of a second, which those who only read tables need not wait for
+
+    sums, squares = np.zeros(references.shape), np.zeros(len(labels))
+    differences = _Differences(features, labels, references)
+    for rows in _blocks(features):
+        difference = differences.of(rows)
+        # A dense one-hot matrix would take K times the operations.
+        one_hot = sparse.csc_array(
+            (np.ones(len(difference), difference.dtype), labels[rows], np.arange(len(difference) + 1)),
+            shape=(len(references), len(difference)),
+        )
+        sums += one_hot @ difference
+        squares[rows] = np.vecdot(difference, difference)
+    return sums, squares
+
+
+def _rough_means(features: np.ndarray, labels: np.ndarray, counts: np.ndarray, samples: int = 8) -> np.ndarray:
+    """K x d in the precision of the products: the mean of a few samples of each class, from all over the data.
+
+    The more samples, the less an outlier among them can do: the squares of h - a_k are at most 1 + n_k / samples^2
+    times those of h - h_k.
+    """
+    chosen = np.empty(len(counts), dtype=np.intp)
+    chosen[labels] = np.arange(len(labels))  # the last sample of each class
+    sums = np.zeros((len(counts), features.shape[1]))
+    for start in range(samples):
+        numbers = np.arange(start, len(labels), samples)
+        chosen[labels[numbers]] = numbers
+        sums += features[chosen]
+    return (sums / samples).astype(_precision(features))
+
+
+def _coordinates(
+    features: np.ndarray, labels: np.ndarray, means: np.ndarray, basis: np.ndarray, rank: int
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Blocks of rows and their P^T (h - h_k); the first `rank` columns of the basis P are those whose squares count.
+
+    P^T h - P^T h_k saves a block of differences, but is off by about the precision e times ||h||. Such errors do not
+    depend on h - h_k, so they change a sum of N r squares of size s^2 by a share of (e ||h|| / s)^2 and of
+    e ||h|| / (s sqrt(N r)). Where either could reach 1e-7, and from there on, differences from h_k come first, and
+    P^T takes care of what rounding has left of h_k.
+    """
+    precision = _precision(features)
+    rounded_basis, rounded_means = basis.astype(precision), means.astype(precision)
+    of_means, of_roundings = ((part @ basis).astype(precision) for part in (means, means - rounded_means))
+    error = np.finfo(precision).eps * np.linalg.norm(means, axis=1).max()
+    least = error**2 * max(1e7, 1e14 / max(1, len(features) * rank))
+    differences, differences_first = _Differences(features, labels, rounded_means), False
+    for rows in _blocks(features):
+        if not differences_first:
+            coordinates = features[rows].astype(precision, copy=False) @ rounded_basis
+            coordinates -= of_means[labels[rows]]
+            wanted = coordinates[:, :rank]
+            differences_first = bool((np.einsum("nr,nr->r", wanted, wanted) < least * len(wanted)).any())
+        if differences_first:
+            coordinates = differences.of(rows) @ rounded_basis
+            coordinates -= of_roundings[labels[rows]]
+        yield rows, coordinates
+
+
+def _precision(features: np.ndarray) -> np.dtype:
+    """Of the products: that of the features where these are float32 or float64, else float32."""
+    return features.dtype if features.dtype in (np.float32, np.float64) else np.dtype(np.float32)
+
+
+class _Differences:
+    """h - a_k of blocks of rows, in one buffer: fresh memory for every block costs as much as the difference."""
+
+    def __init__(self, features: np.ndarray, labels: np.ndarray, references: np.ndarray) -> None:
+        self.features, self.labels, self.references = features, labels, references
+        self.buffer = np.empty((_rows_of_a_block(features), features.shape[1]), references.dtype)
+
+    def of(self, rows: slice) -> np.ndarray:
+        """B x d, until the next call."""
+        labels = self.labels[rows]
+        # The labels are in range; with mode "raise", NumPy would take a buffer of its own.
+        difference = np.take(self.references, labels, axis=0, out=self.buffer[: len(labels)], mode="clip")
+        return np.subtract(self.features[rows], difference, out=difference)
 
 
 def _blocks(features: np.ndarray) -> Iterator[slice]:
-    rows = max(1, BLOCK_BYTES // (features.shape[1] * 8))
-    edges = [*range(0, len(features), rows), len(features)]
+    edges = [*range(0, len(features), _rows_of_a_block(features)), len(features)]
     return (slice(start, stop) for start, stop in pairwise(edges))
+
+
+def _rows_of_a_block(features: np.ndarray) -> int:
+    return min(BLOCK_ROWS, max(1, BLOCK_BYTES // (features.shape[1] * _precision(features).itemsize)))
 
 
 def _checked(
     features: np.ndarray, labels: np.ndarray, weight: np.ndarray, bias: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    features, labels, weight = np.asanyarray(features), np.asarray(labels), np.asarray(weight)
+    features, labels, weight = np.asarray(features), np.asarray(labels), np.asarray(weight)
     if features.ndim != 2 or not np.issubdtype(features.dtype, np.floating):
         raise InputError(f"features: shape {features.shape}, {features.dtype}; allowed: N x d floating-point numbers")
     if weight.ndim != 2 or weight.shape[1] != features.shape[1] or len(weight) < 2:
