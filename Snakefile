@@ -12,7 +12,7 @@ from pathlib import Path
 
 from snakemake.utils import min_version
 
-min_version("9.13")
+min_version("9.27")
 
 # The library that lies beside this workflow, here and in every job, whatever else is installed.
 LIBRARY = str(Path(workflow.current_basedir) / "workflow")

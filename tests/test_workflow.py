@@ -48,6 +48,22 @@ def test_the_default_study_is_the_demo_and_another_study_is_not_mixed_with_it(wo
     assert "results/figures/demo/nc_evolution.pdf" in result.stdout
 
 
+def test_what_frees_states_and_snapshots_goes_first(workflow):
+    """So that on one device those of one loss and seed are gone before the next begins (cost.Cost.disk_temporary)."""
+    workflow.config["experiments"]["small"]["epochs"] = [3, 5, 7]  # leave stems at epochs 1 and 2
+    priorities = {}
+    for block in re.split(r"^\[.*\]$", workflow.run("--dry-run").stdout, flags=re.MULTILINE):
+        rule = re.search(r"^rule (train_stem|train|extract_features):", block, re.MULTILINE)
+        if rule:
+            to = re.search(r", to=(\d+)", block)
+            priority = re.search(r"^ +priority: (\d+)", block, re.MULTILINE)
+            name = rule[1] + (f" to {to[1]}" if to else "")
+            priorities.setdefault(name, set()).add(int(priority[1]) if priority else 0)
+    order = ["train_stem to 1", "train_stem to 2", "train", "extract_features"]
+    assert sorted(priorities) == sorted(order)
+    assert [priorities[name] for name in order] == [{0}, {1}, {2}, {3}]
+
+
 def test_a_study_ends_with_its_figures_tables_and_records(finished):
     results = finished.directory / "results"
     for figure in FIGURES:

@@ -12,7 +12,7 @@ rule extract_features:
     wildcard_constraints:
         experiment=study.trained_wildcard,
     # First of all, because it frees the snapshots.
-    priority: 2
+    priority: 3
     conda:
         "../../envs/environment.yaml"
     threads: study.compute["threads"]

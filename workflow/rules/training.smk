@@ -7,6 +7,8 @@ rule train_stem:
         snapshots=temp(directory(f"{STEM}/snapshots")),
     log:
         f"{STEM}/train_stem.log",
+    # One that goes on before a new one: the states and snapshots of a (loss, seed) come and go before the next begins.
+    priority: lambda wc: 1 if study.stem(**wc).parent else 0
     conda:
         "../../envs/environment.yaml"
     threads: study.compute["threads"]
@@ -38,8 +40,8 @@ rule train:
         f"{RUN}/train.log",
     wildcard_constraints:
         experiment=study.trained_wildcard,
-    # Runs before new stems: states and snapshots come and go a few at a time.
-    priority: 1
+    # Before stems, because what frees a state or snapshots goes first.
+    priority: 2
     conda:
         "../../envs/environment.yaml"
     threads: study.compute["threads"]
