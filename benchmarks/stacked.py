@@ -396,8 +396,9 @@ def row(width: str, size: int, way: str, typical: Mapping[str, float], ratios: R
 def speed_table(speeds: Sequence[Sequence[str]], started: float) -> Table:
     """Images a second of every stack."""
     return Table(
-        "The demo's network and images. So far this is a benchmark alone: the workflow trains a network a job. Images a "
-        "second of separate jobs, two at a time on a core each, and how many times as many a stack trains (`grouped`, but for the last column). Starting Python and PyTorch, "
+        "The demo's network and images. So far this is a benchmark alone: the workflow trains a network a job. Images "
+        "a second of separate jobs, two at a time on a core each, and how many times as many a stack trains "
+        "(`grouped`, but for the last column). Starting Python and PyTorch, "
         f"{started:.1f} s, is counted nowhere: a stack does it once, separate jobs once each. A third form, "
         "convolutions as batched products of unfolded images and stacked kernels, is left out: its convolutions took "
         "longer than those of separate networks.",
