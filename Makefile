@@ -9,7 +9,7 @@ CONFIG ?= config/demo.yaml
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 BIN := .venv/bin
 LOCK := envs/requirements.lock
-BENCHMARKS := training jobs metrics extraction disk ufm stacked
+BENCHMARKS := training jobs metrics extraction disk workflow ufm stacked
 
 .PHONY: demo report test bench lint setup clean
 
