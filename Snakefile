@@ -21,7 +21,7 @@ os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [LIBRARY, os.getenv("P
 
 from neural_collapse import configuration
 from neural_collapse.errors import InputError
-from neural_collapse.study import CANDIDATE, CANDIDATE_STEM, CHOICE, RUN, STEM, Study
+from neural_collapse.study import CANDIDATE, CANDIDATE_STEM, CHOICE, RUN, STACK_LOGS, STACK_STEM_LOGS, STEM, Study
 from neural_collapse.theory import FIGURES, STEPS, TABLES
 
 # A configfile directive is merged with --configfile, so the default study is named only where no other is given.
@@ -52,6 +52,7 @@ wildcard_constraints:
 include: "workflow/rules/datasets.smk"
 include: "workflow/rules/training.smk"
 include: "workflow/rules/features.smk"
+include: "workflow/rules/stacks.smk"
 include: "workflow/rules/tuning.smk"
 include: "workflow/rules/metrics.smk"
 include: "workflow/rules/figures.smk"

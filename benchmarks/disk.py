@@ -93,23 +93,24 @@ def measured(run: Run, dataset: PreparedDataset, folder: Path) -> Sizes:
     compute = {**run.experiment.study.job_compute(threads), "device": "cpu"}
     best, final, run_json = folder / "best.safetensors", folder / "final.safetensors", folder / "run.json"
     with runs.trained_segment(
-        run.settings,
+        [run.settings],
         dataset,
-        key=run.train_key,
-        stem=None,
+        keys=[run.train_key],
+        stems=[],
         until=1,
         snapshot_epochs=[0, 1],
-        snapshots=folder / "snapshots",
+        snapshots=[folder / "snapshots"],
         scratch=folder / "scratch" / run.train_key,
-        report=lambda begin: lambda row: None,
+        report=lambda begin: lambda rows: None,
         **compute,
-    ) as state:
+    ) as (state,):
         runs.write_run(
             state,
             run.settings,
             dataset,
             key=run.train_key,
             identity=run.identity,
+            trained_together=1,
             device="cpu",
             threads=threads,
             history=folder / "history1.csv",

@@ -100,7 +100,7 @@ def change_key(path, job):
 
 
 def lose_snapshot(path, job):
-    (job.scratch / "snapshots" / f"{path.stem.replace('epoch0', 'epoch')}.safetensors").unlink()
+    (job.scratch / "snapshots" / "0" / f"{path.stem.replace('epoch0', 'epoch')}.safetensors").unlink()
 
 
 @pytest.fixture
@@ -180,7 +180,7 @@ def test_checkpoints_are_as_far_apart_as_the_study_says(long_run, digits, tmp_pa
     job.wait_for_epoch(9)
     job.process.kill()
     assert not list(job.scratch.glob("epoch*"))
-    assert list((job.scratch / "snapshots").iterdir())
+    assert list((job.scratch / "snapshots" / "0").iterdir())
 
 
 def test_a_file_that_cannot_be_written_is_one_line_and_damages_nothing(long_run, digits, tmp_path, reference):
@@ -222,7 +222,7 @@ def test_a_full_disk_is_one_line_and_no_damaged_output(long_run, digits, disk, k
     assert job.finish() == 2
     (line,) = job.terminal()
     assert "No space left on device; what was finished before is unharmed" in line
-    whole = [*job.scratch.glob("snapshots/*"), *job.scratch.glob("epoch*"), *place.glob("*.safetensors")]
+    whole = [*job.scratch.glob("snapshots/*/*"), *job.scratch.glob("epoch*"), *place.glob("*.safetensors")]
     from neural_collapse import weights
 
     for path in whole:

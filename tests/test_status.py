@@ -45,14 +45,16 @@ def test_a_study_that_was_not_begun_waits(small_config, tmp_path):
 def test_the_example_is_what_a_job_prints(capsys):
     report = jobs.Progress(7, 0, 7)
     report(
-        {
-            "epoch": 2,
-            "learning_rate": 0.1,
-            "train_loss": 1.5,
-            "train_accuracy": 0.5,
-            "val_accuracy": 0.625,
-            "images_per_second": 5000.0,
-        }
+        [
+            {
+                "epoch": 2,
+                "learning_rate": 0.1,
+                "train_loss": 1.5,
+                "train_accuracy": 0.5,
+                "val_accuracy": 0.625,
+                "images_per_second": 5000.0,
+            }
+        ]
     )
     assert status._EPOCH.search(capsys.readouterr().out)["val"] == "62.50"
 

@@ -114,13 +114,13 @@ def _train(folder, terminal, scratch, manifest, settings, snapshot_epochs, key, 
         names = {"history": "history.csv", "best": "best.safetensors", "final": "final.safetensors"}
         files = {name: folder / file for name, file in names.items()}
         with runs.trained_segment(
-            settings,
+            [settings],
             dataset,
-            key=key,
-            stem=None,
+            keys=[key],
+            stems=[],
             until=epochs,
             snapshot_epochs=snapshot_epochs,
-            snapshots=folder / "snapshots",
+            snapshots=[folder / "snapshots"],
             scratch=scratch,
             device="cpu",
             threads=1,
@@ -128,13 +128,14 @@ def _train(folder, terminal, scratch, manifest, settings, snapshot_epochs, key, 
             compile=False,
             cuda_graphs=False,
             report=lambda begin: Progress(epochs, begin, epochs),
-        ) as state:
+        ) as (state,):
             runs.write_run(
                 state,
                 settings,
                 dataset,
                 key=key,
                 identity={},
+                trained_together=1,
                 device="cpu",
                 threads=1,
                 record=folder / "run.json",

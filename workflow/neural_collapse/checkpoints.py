@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from .errors import InputError
-from .training import TrainingState
+from .training import TrainingState, load_states, save_states
 
 # The one before the newest is kept for the case that the newest cannot be read.
 KEPT = 2
 
 
 class Checkpoints:
-    """The checkpoints of one training.
+    """The checkpoints of one training, or of several that are trained as one.
 
     Args:
         folder: where they are, a file an epoch.
@@ -26,33 +26,33 @@ class Checkpoints:
         self._folder, self._key, self._seconds = folder, key, 60 * minutes
         self._written = time.monotonic()
 
-    def newest(self, check: Callable[[TrainingState], None]) -> TrainingState | None:
-        """The newest state that is whole, of this key and passes `check`, which raises InputError where it does not.
+    def newest(self, check: Callable[[int], None]) -> list[TrainingState] | None:
+        """The newest states that are whole and of this key, at an epoch for which `check` raises no InputError.
 
-        Files that are not are renamed, with a warning.
+        Other files are renamed, with a warning.
         """
         for path in reversed(self._files()):
             try:
-                state = TrainingState.load(path, key=self._key)
-                check(state)
+                states = load_states(path, key=self._key)
+                check(states[0].epoch)
             except InputError as error:
                 aside = path.with_name(f"{path.name}.unusable")
                 path.replace(aside)
                 print(f"warning: {error}; set aside as {aside.name}", flush=True)
             else:
-                return state
+                return states
         return None
 
-    def offer(self, state: TrainingState) -> None:
-        """Write `state` if the last one was written long enough ago."""
+    def offer(self, states: Sequence[TrainingState]) -> None:
+        """Write `states` if the last ones were written long enough ago."""
         if time.monotonic() - self._written >= self._seconds:
-            self.write(state)
+            self.write(states)
 
-    def write(self, state: TrainingState) -> None:
-        """Write `state`, unless it is there already, and drop all but the newest `KEPT`."""
-        path = self._folder / f"epoch{state.epoch:06d}.safetensors"
+    def write(self, states: Sequence[TrainingState]) -> None:
+        """Write `states`, which are of one epoch, unless they are there already, and drop all but the newest `KEPT`."""
+        path = self._folder / f"epoch{states[0].epoch:06d}.safetensors"
         if not path.exists():
-            state.save(path, key=self._key)
+            save_states(path, states, key=self._key)
         for old in self._files()[:-KEPT]:
             old.unlink()
         self._written = time.monotonic()

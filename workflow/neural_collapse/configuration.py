@@ -268,6 +268,11 @@ def _check_experiment(experiment: dict, where: str, config: Mapping, codebase: C
         _one_of(figure, codebase.functions("figures"), f"{where}.figures[{index}]")
         for table in codebase.arguments("figures", figure):
             _one_of(table, TABLES, f"{where}.figures[{index}]: {figure}, parameter of the function")
+    if experiment["stack"] > 1 and isinstance(experiment["training"]["weight_decay"], Mapping):
+        raise InputError(
+            f"{where}.stack: {experiment['stack']}; allowed with candidates for training.weight_decay: 1, because what "
+            f"is trained as one has one weight decay"
+        )
     given = ("width", "classes", "channels")
     experiment["network"] = _with_kind(experiment["network"], f"{where}.network", "networks", codebase, given=given)
 

@@ -107,11 +107,12 @@ def _temporary_copies(run: Run) -> int:
 
     The snapshots of its stems wait, like its own, until its features are taken; of the states there is the stem's and
     one more than are kept, while it is written. Other runs of the same stems are done by then, or not yet begun,
-    because the workflow prefers what frees disk.
+    because the workflow prefers what frees disk. Runs that are trained as one come and go together.
     """
+    members = len(run.stack.members) if run.stack else 1
     snapshots = sum(_snapshots_taken(part) for part in (run, *run.stems))
     states = KEPT + 1 + (run.stem is not None)
-    return snapshots + STATE_COPIES * states
+    return members * (snapshots + STATE_COPIES * states)
 
 
 def _snapshots_taken(part: Run | Stem) -> int:

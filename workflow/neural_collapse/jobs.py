@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -129,26 +129,29 @@ def _heartbeat(log: Path) -> Iterator[None]:
 
 
 class Progress:
-    """Prints a line an epoch, with the time that is left.
+    """Prints a line an epoch of each training, with the time that is left.
 
     Args:
         epochs: the budget of the run.
         begin, until: epochs completed before and after this job.
+        names: of several trainings, what each is called at the beginning of its lines.
     """
 
-    def __init__(self, epochs: int, begin: int, until: int):
+    def __init__(self, epochs: int, begin: int, until: int, names: Sequence[str] = ()):
         self._epochs, self._begin, self._until = epochs, begin, until
+        self._starts = [f"{name}: " for name in names] or [""]
         self._started = time.perf_counter()
 
-    def __call__(self, row: Mapping[str, float]) -> None:
-        """Report a row of the history (see `training.train`)."""
-        done = row["epoch"]
+    def __call__(self, rows: Sequence[Mapping[str, float]]) -> None:
+        """Report a row of each history (see `training.train_together`)."""
+        done = rows[0]["epoch"]
         seconds_an_epoch = (time.perf_counter() - self._started) / (done - self._begin)
         left = seconds_an_epoch * (self._until - done)
-        print(
-            f"epoch {done:>{len(str(self._epochs))}}/{self._epochs}  lr {row['learning_rate']:g}  "
-            f"loss {row['train_loss']:.5g}  train {row['train_accuracy']:.2%}  val {row['val_accuracy']:.2%}  "
-            f"{row['images_per_second']:,.0f} images/s  {3600 / seconds_an_epoch:.4g} epochs/h  "
-            f"ETA {timedelta(seconds=round(left))}",
-            flush=True,
-        )
+        for start, row in zip(self._starts, rows, strict=True):
+            print(
+                f"{start}epoch {done:>{len(str(self._epochs))}}/{self._epochs}  lr {row['learning_rate']:g}  "
+                f"loss {row['train_loss']:.5g}  train {row['train_accuracy']:.2%}  val {row['val_accuracy']:.2%}  "
+                f"{row['images_per_second']:,.0f} images/s  {3600 / seconds_an_epoch:.4g} epochs/h  "
+                f"ETA {timedelta(seconds=round(left))}",
+                flush=True,
+            )

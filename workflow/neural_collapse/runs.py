@@ -25,67 +25,73 @@ from .provenance import digest
 
 @contextmanager
 def trained_segment(
-    settings: Mapping,
+    members: Sequence[Mapping],
     dataset: PreparedDataset,
     *,
-    key: str,
-    stem: Path | None,
+    keys: Sequence[str],
+    stems: Sequence[Path],
     until: int,
     snapshot_epochs: Iterable[int],
-    snapshots: Path,
+    snapshots: Sequence[Path],
     scratch: Path,
     device: str,
     threads: int,
     checkpoint_minutes: float,
     compile: bool,
     cuda_graphs: bool,
-    report: Callable[[int], Callable[[Mapping[str, float]], None]],
-) -> Iterator[training.TrainingState]:
-    """Train from a stem's state, or from the beginning, to `until` epochs, and hand the state to the `with` block.
+    report: Callable[[int], Callable[[Sequence[Mapping[str, float]]], None]],
+) -> Iterator[list[training.TrainingState]]:
+    """Train from stems' states, or from the beginning, to `until` epochs, and hand the states to the `with` block.
 
     The state of an unfinished training is kept in `scratch` every `checkpoint_minutes` and when the job is told to stop
     (KeyboardInterrupt): that of the last completed epoch, which is in memory and needs no more time than writing takes.
     A training that finds such a state goes on from it and ends with the same bits. At the end of the `with` block, when
-    the results are written, the snapshots move to the folder `snapshots` and everything in scratch goes.
+    the results are written, the snapshots move to the folders `snapshots` and everything in scratch goes.
 
     Args:
-        key: names the training's code (see `study.Run.train_key`); a checkpoint of another key, other settings or other
+        members: settings of the runs that are trained as one (see `training.train_together`), or of a single one.
+        keys: name the trainings' code (see `study.Run.train_key`); a checkpoint of other keys, other settings or other
             data is not used.
-        stem: the state to start from, if any.
+        stems: the state that each member starts from; none where they start from the beginning.
         snapshot_epochs: completed epochs at which the weights are kept.
+        snapshots: a folder for each member.
         scratch: folder for what must survive an interruption, inside a folder that is this training's alone.
         device, threads, checkpoint_minutes, compile, cuda_graphs: the section `compute` of the study.
-        report: called with the epoch at which training starts; answers what to call with each row of the history.
+        report: called with the epoch at which training starts; answers what to call with the rows of each epoch.
 
     Raises:
-        InputError: where another process is at this training, or the loss is not finite.
+        InputError: where another process is at this training, or a loss is not finite.
     """
     wanted = set(snapshot_epochs)
-    taken = scratch / "snapshots"
-    taken.mkdir(parents=True, exist_ok=True)
+    taken = [scratch / "snapshots" / str(index) for index in range(len(members))]
+    for folder in taken:
+        folder.mkdir(parents=True, exist_ok=True)
     resolved = training.resolve_device(device)
-    # The key leaves open what is known only when the job runs: a chosen weight decay, and the data themselves.
-    state_key = digest([key, settings, dataset.manifest["sha256"]])
+    # The keys leave open what is known only when the job runs: a chosen weight decay, and the data themselves.
+    state_key = digest([list(keys), list(members), dataset.manifest["sha256"]])
     checkpoints = Checkpoints(scratch, state_key, checkpoint_minutes)
     with _alone(scratch):
         for other in sorted(set(scratch.parent.iterdir()) - {scratch}):
             print(f"warning: {other}: checkpoints of other settings or code; left aside until this training is done")
-        start = _start(checkpoints, stem, taken, wanted)
+        start = _start(checkpoints, stems, taken, wanted)
         last = start
-        print(f"training on {_device_name(resolved, threads)} from epoch {0 if start is None else start.epoch}")
+        begin = 0 if start is None else start[0].epoch
+        print(f"training on {_device_name(resolved, threads)} from epoch {begin}")
 
-        def keep(state: training.TrainingState) -> None:
+        def keep(states: list[training.TrainingState]) -> None:
             nonlocal last
-            if state.epoch in wanted:
-                weights.save(_snapshot(taken, state.epoch), state.weights, {"epoch": str(state.epoch)})
-            last = state
-            if state.epoch < until:
-                checkpoints.offer(state)
+            epoch = states[0].epoch
+            if epoch in wanted:
+                for folder, state in zip(taken, states, strict=True):
+                    weights.save(_snapshot(folder, epoch), state.weights, {"epoch": str(epoch)})
+            last = states
+            if epoch < until:
+                checkpoints.offer(states)
 
         try:
             with training.reproducible(threads):
-                state = training.train(
-                    settings,
+                states = training.train_together(
+                    members,
                     dataset,
                     device=resolved,
                     start=start,
@@ -93,18 +99,19 @@ def trained_segment(
                     compiled=compile,
                     cuda_graphs=cuda_graphs,
                     on_epoch=keep,
-                    report=report(0 if start is None else start.epoch),
+                    report=report(begin),
                 )
-            yield state
+            yield states
         except KeyboardInterrupt:
             if last is not None:
                 checkpoints.write(last)
-                print(f"kept the state after epoch {last.epoch} in {scratch}", flush=True)
+                print(f"kept the state after epoch {last[0].epoch} in {scratch}", flush=True)
             raise
-        if snapshots.exists():
-            shutil.rmtree(snapshots)
-        snapshots.parent.mkdir(parents=True, exist_ok=True)
-        taken.rename(snapshots)
+        for own, folder in zip(taken, snapshots, strict=True):
+            if folder.exists():
+                shutil.rmtree(folder)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            own.rename(folder)
         shutil.rmtree(scratch.parent)
 
 
@@ -123,22 +130,25 @@ def _alone(scratch: Path) -> Iterator[None]:
         lock.release()
 
 
-def _start(checkpoints: Checkpoints, stem: Path | None, taken: Path, wanted: set[int]) -> training.TrainingState | None:
-    """The newest checkpoint whose snapshots are all there, or else the stem's state, or None for the beginning."""
-    first = None if stem is None else training.TrainingState.load(stem)
+def _start(
+    checkpoints: Checkpoints, stems: Sequence[Path], taken: Sequence[Path], wanted: set[int]
+) -> list[training.TrainingState] | None:
+    """The newest checkpoint whose snapshots are all there, or else the stems' states, or None for the beginning."""
+    first = [training.TrainingState.load(stem) for stem in stems]
 
-    def check(state: training.TrainingState) -> None:
-        own = (epoch for epoch in wanted if epoch <= state.epoch and (first is None or epoch > first.epoch))
-        for epoch in sorted(own):
-            if not _snapshot(taken, epoch).exists():
-                raise InputError(f"{_snapshot(taken, epoch)}: missing; it belongs to the checkpoint of a later epoch")
+    def check(epoch: int) -> None:
+        own = (each for each in wanted if each <= epoch and (not first or each > first[0].epoch))
+        for path in (_snapshot(folder, each) for each in sorted(own) for folder in taken):
+            if not path.exists():
+                raise InputError(f"{path}: missing; it belongs to the checkpoint of a later epoch")
 
-    state = checkpoints.newest(check)
-    if state is not None:
-        return state
-    shutil.rmtree(taken)
-    taken.mkdir()
-    return first
+    states = checkpoints.newest(check)
+    if states is not None:
+        return states
+    for folder in taken:
+        shutil.rmtree(folder)
+        folder.mkdir()
+    return first or None
 
 
 def write_run(
@@ -148,6 +158,7 @@ def write_run(
     *,
     key: str,
     identity: Mapping,
+    trained_together: int,
     device: str,
     threads: int,
     history: Path,
@@ -160,6 +171,7 @@ def write_run(
     Args:
         key: the key of the training, by which one tells whether the run is up to date.
         identity: what the run is called: experiment, dataset, network, loss, width.
+        trained_together: how many runs were trained as one, this one among them.
     """
     _write_history(history, state.history)
     weights.save(best, state.best_weights, {"epoch": str(state.best_epoch)})
@@ -175,6 +187,7 @@ def write_run(
             "best_epoch": state.best_epoch,
             "best_val_accuracy": state.best_val_accuracy,
             "train_seconds": round(sum(row["seconds"] for row in state.history), 3),
+            "trained_together": trained_together,
             "data_sha256": dataset.manifest["sha256"],
             "device": _device_name(training.resolve_device(device), threads),
             "versions": {

@@ -23,8 +23,8 @@ STATES = ("waiting", "running", "stopped", "failed", "done")
 SILENCE_SECONDS = 6 * HEARTBEAT_SECONDS
 
 _EPOCH = re.compile(
-    r"^epoch +(?P<epoch>\d+)/\d+ .* loss (?P<loss>\S+)  train (?P<train>[\d.]+)%  val (?P<val>[\d.]+)%  .*?"
-    r"(?P<rate>\S+) epochs/h",
+    r"^(?:(?P<member>.+): )?epoch +(?P<epoch>\d+)/\d+ .* loss (?P<loss>\S+)  "
+    r"train (?P<train>[\d.]+)%  val (?P<val>[\d.]+)%  .*?(?P<rate>\S+) epochs/h",
     re.MULTILINE,
 )
 
@@ -61,7 +61,9 @@ def of_study(study: Study, directory: Path) -> list[Progress]:
     trainings = []
     for experiment in study.experiments.values():
         runs = [_of_run(run, directory) for run in (*experiment.runs, *experiment.candidates)]
-        stems = [_of_log(stem, directory, ["train_stem.log"], stem.to) for stem in experiment.stems]
+        stems = [
+            _of_log(stem, directory, [stem.log_directory / "train_stem.log"], stem.to) for stem in experiment.stems
+        ]
         trainings += [*runs, *(stem for stem in stems if stem.state in ("running", "failed"))]
     return trainings
 
@@ -116,22 +118,23 @@ def _of_run(run: Run, directory: Path) -> Progress:
     except (OSError, KeyError, ValueError):
         trained = False
     if not trained:
-        return _of_log(run, directory, ["train.log"], run.epochs)
+        return _of_log(run, directory, [run.log_directory / "train.log"], run.epochs)
     # What is left after training takes seconds; only its failure is worth a word.
-    after = _of_log(run, directory, ["extract_features.log", "nc_metrics.log"], run.epochs)
+    logs = [run.log_directory / "extract_features.log", run.directory / "nc_metrics.log"]
+    after = _of_log(run, directory, logs, run.epochs)
     error = {"error": after.error, "log": after.log} if after.state == "failed" else {}
     return Progress(_name(run), "failed" if error else "done", run.epochs, run.epochs, **error)
 
 
-def _of_log(part: Run | Stem, directory: Path, names: list[str], epochs: int) -> Progress:
-    logs = [part.directory / name for name in names]
+def _of_log(part: Run | Stem, directory: Path, logs: list[Path], epochs: int) -> Progress:
     found = [log for log in logs if (directory / log).exists()]
     if not found:
         return Progress(_name(part), "waiting", 0, epochs)
     log = found[-1]
     content = (directory / log).read_text(encoding="utf-8", errors="replace")
     last = content.rstrip().rpartition("\n")[2]
-    *_, row = (None, *_EPOCH.finditer(content))
+    rows = (row for row in _EPOCH.finditer(content) if row["member"] in (None, part.member))
+    *_, row = (None, *rows)
     epoch = int(row["epoch"]) if row else 0
     seen = {} if row is None else {"loss": float(row["loss"])}
     seen |= {} if row is None else {f"{split}_accuracy": float(row[split]) / 100 for split in ("train", "val")}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations, product
 from pathlib import Path
@@ -43,6 +43,10 @@ _CELL = f"{RESULTS}/tuning/{{experiment}}/{{loss}}/width{{width}}/epochs{{epochs
 CHOICE = f"{_CELL}/weight_decay.json"
 CANDIDATE = f"{_CELL}/seed{{seed}}/decay{{weight_decay}}"
 CANDIDATE_STEM = f"{RESULTS}/stems/{{experiment}}/{{loss}}/width{{width}}/seed{{seed}}/decay{{weight_decay}}/to{{to}}"
+# Where the jobs of a stack log; those of a run or stem by itself log beside its files.
+_STACK = f"{RESULTS}/logs/stacks/{{experiment}}/{{number}}/width{{width}}"
+STACK_LOGS = f"{_STACK}/epochs{{epochs}}"
+STACK_STEM_LOGS = f"{_STACK}/to{{to}}"
 
 # A model in a comparison of features: its loss, None where it is untrained, and its seed.
 Model = tuple[str | None, int]
@@ -118,8 +122,18 @@ class Study:
 
     @property
     def trained_wildcard(self) -> str:
-        """Experiments, as a wildcard of `RUN`, whose runs are trained: all that are not adopted."""
-        return f"(?!{self.adopted_wildcard})(?:{_one_of(self.experiments)})"
+        """Experiments, as a wildcard of `RUN`, whose runs are trained each by itself."""
+        return f"(?!{self.adopted_wildcard})(?:{self.unstacked_wildcard})"
+
+    @property
+    def unstacked_wildcard(self) -> str:
+        """Experiments, as a wildcard, without stacks."""
+        return _one_of(name for name, each in self.experiments.items() if not each.stacks) or _NONE
+
+    @property
+    def stacks(self) -> list[Stack]:
+        """The stacks of all experiments."""
+        return [stack for experiment in self.experiments.values() for stack in experiment.stacks]
 
     def run(
         self, experiment: str, loss: str, width: str, epochs: str, seed: str, weight_decay: str | None = None
@@ -280,6 +294,20 @@ class Experiment:
             Choice(self, *point) for point in product(*(self.config[axis] for axis in ("losses", "widths", "epochs")))
         ]
 
+    @cached_property
+    def stacks(self) -> list[Stack]:
+        """Losses and seeds whose runs are trained as one, seed by seed; none where every run is trained by itself."""
+        size = self.config["stack"]
+        members = [(loss, seed) for seed in self.config["seeds"] for loss in self.config["losses"]]
+        starts = range(0, len(members), size) if size > 1 else []
+        return [
+            Stack(self, number, tuple(members[start : start + size])) for number, start in enumerate(starts, start=1)
+        ]
+
+    def stack_of(self, loss: str, seed: int) -> Stack | None:
+        """The stack with the runs of a loss and seed, if they are trained in one."""
+        return next((stack for stack in self.stacks if (loss, seed) in stack.members), None)
+
     @property
     def adopted(self) -> list[Run]:
         """Runs of the grid that are trained as candidates."""
@@ -381,15 +409,22 @@ class Experiment:
         kept = [run for run in self.candidates if run.seed in self.config["seeds"]]
         drawn = {table for figure in self.config["figures"] for table in self.figure_tables(figure)}
         tuned_stems = sum(stem.weight_decay is not None for stem in self.stems)
+        trained, stems = len(self.trained) - len(self.candidates), len(self.stems) - tuned_stems
+        points, stem_points = (
+            len(self.config["widths"]) * len(ends) for ends in (self.config["epochs"], self.stem_ends)
+        )
         counts = {
-            "train_stem": len(self.stems) - tuned_stems,
+            "train_stem": 0 if self.stacks else stems,
             "train_candidate_stem": tuned_stems,
-            "train": len(self.trained) - len(self.candidates),
+            "train": 0 if self.stacks else trained,
             "train_candidate": len(self.candidates),
             "choose_weight_decay": len(self.choices),
             "adopt_candidate": len(self.adopted),
-            "extract_features": len(self.trained) - len(self.candidates),
+            "extract_features": 0 if self.stacks else trained,
             "extract_candidate_features": len(kept),
+            **{f"train_stem_stack_{stack.name}": stem_points for stack in self.stacks},
+            **{f"train_stack_{stack.name}": points for stack in self.stacks},
+            **{f"extract_stack_{stack.name}": points for stack in self.stacks},
             "nc_metrics": len(self.runs),
             "collect": 1,
             "evidence": int(bool(drawn & {"equivalence", "correlation"})),
@@ -411,6 +446,51 @@ class Experiment:
 
 
 @dataclass(frozen=True)
+class Stack:
+    """Losses and seeds of an experiment; at each width and budget, their runs are trained as one (see `stacking`).
+
+    Attributes:
+        number: counted in the experiment, from 1.
+        members: losses and seeds.
+    """
+
+    experiment: Experiment
+    number: int
+    members: tuple[tuple[str, int], ...]
+
+    @property
+    def name(self) -> str:
+        """What the stack is called in the names of its rules."""
+        return f"{self.experiment.name}_{self.number}"
+
+    def files(self, pattern: str, name: str) -> list[str]:
+        """The file `name` of every member, in `RUN` or `STEM`, whose wildcards for width and length remain."""
+        folders = (
+            pattern.replace("{experiment}", self.experiment.name).replace("{loss}", loss).replace("{seed}", f"{seed}")
+            for loss, seed in self.members
+        )
+        return [f"{folder}/{name}" for folder in folders]
+
+    def log(self, pattern: str, name: str) -> str:
+        """The log `name` in `STACK_LOGS` or `STACK_STEM_LOGS`, whose wildcards for width and length remain."""
+        folder = pattern.replace("{experiment}", self.experiment.name).replace("{number}", f"{self.number}")
+        return f"{folder}/{name}"
+
+    def runs(self, width: str, epochs: str) -> list[Run]:
+        """The runs of a width and budget, as a rule's wildcards name them."""
+        return [Run(self.experiment, loss, _number(width), int(epochs), seed) for loss, seed in self.members]
+
+    def stem_snapshots(self, width: str, epochs: str) -> list[Path]:
+        """Folders that hold the runs' snapshots of before they left their stems; stem by stem, those of all members."""
+        of_runs = (run.stem_snapshots for run in self.runs(width, epochs))
+        return [folder for of_members in zip(*of_runs, strict=True) for folder in of_members]
+
+    def stems(self, width: str, to: str) -> list[Stem]:
+        """The stems of a width to an epoch, as a rule's wildcards name them."""
+        return [Stem(self.experiment, loss, _number(width), seed, int(to)) for loss, seed in self.members]
+
+
+@dataclass(frozen=True)
 class Stem:
     """What runs of several budgets share: training at the first learning rate, to epoch `to`."""
 
@@ -425,6 +505,16 @@ class Stem:
     def directory(self) -> Path:
         """Where the stem's state and snapshots are, until the runs that need them are done."""
         return _filled(STEM if self.weight_decay is None else CANDIDATE_STEM, self)
+
+    @property
+    def log_directory(self) -> Path:
+        """Where the training logs."""
+        return _log_directory(self, STACK_STEM_LOGS)
+
+    @property
+    def member(self) -> str:
+        """What the stem is called among those that are trained as one with it."""
+        return _member(self)
 
     @property
     def own_epochs(self) -> int:
@@ -508,6 +598,21 @@ class Run:
         return _filled(RUN if self.weight_decay is None else CANDIDATE, self)
 
     @property
+    def log_directory(self) -> Path:
+        """Where training and extraction log."""
+        return _log_directory(self, STACK_LOGS)
+
+    @property
+    def member(self) -> str:
+        """What the run is called among those that are trained as one with it."""
+        return _member(self)
+
+    @property
+    def stack(self) -> Stack | None:
+        """The stack in which the run is trained, if it is not trained by itself."""
+        return self.experiment.stack_of(self.loss, self.seed)
+
+    @property
     def awaits_choice(self) -> bool:
         """Whether the run's weight decay is known only once the candidates are trained."""
         return self.experiment.tuning is not None and self.weight_decay is None
@@ -571,10 +676,21 @@ class Run:
 
     @cached_property
     def is_done(self) -> bool:
-        """Whether the run and its features are there, with the keys of today.
+        """Whether the run and its features are there, and those of its stack, with the keys of today.
 
         Then it needs no stem: one that is trained again, for a budget that was added, would make it train again too.
         """
+        return all(run._is_there for run in self._together)
+
+    @property
+    def _together(self) -> list[Run]:
+        """The runs that are trained as one with this one, itself among them."""
+        if self.stack is None:
+            return [self]
+        return [replace(self, loss=loss, seed=seed) for loss, seed in self.stack.members]
+
+    @property
+    def _is_there(self) -> bool:
         record, features = self.directory / "run.json", self.directory / "features.npz"
         try:
             if read_json(record)["key"] != self.train_key:
@@ -635,9 +751,18 @@ class Run:
             **candidate,
         }
 
-    @property
+    @cached_property
     def train_key(self) -> str:
-        """Key of `train`: of the science alone, because how the files are written is no reason to train again."""
+        """Key of `train`: of the science alone, because how the files are written is no reason to train again.
+
+        The last digits of a run that is trained in a stack depend on the others in it.
+        """
+        if self.stack is None:
+            return self._own_key
+        return digest([self._own_key, [run._own_key for run in self._together]])
+
+    @property
+    def _own_key(self) -> str:
         study, settings = self.experiment.study, self.settings
         code = study.codebase.fingerprint(
             "training.train", f"losses.{settings['loss']['kind']}", f"networks.{settings['network']['kind']}"
@@ -692,6 +817,17 @@ class Choice:
         code = self.experiment.study.codebase.fingerprint("choose_weight_decay.py")
         runs = [run.train_key for seed in self.experiment.tuning["seeds"] for run in self.candidates(seed)]
         return digest([code, runs])
+
+
+def _member(part: Run | Stem) -> str:
+    return f"{part.loss} seed{part.seed}"
+
+
+def _log_directory(part: Run | Stem, in_stacks: str) -> Path:
+    stack = part.experiment.stack_of(part.loss, part.seed)
+    if stack is None:
+        return part.directory
+    return _filled(in_stacks.replace("{number}", f"{stack.number}"), part)
 
 
 def dataset_directory(dataset: str) -> Path:

@@ -1,8 +1,8 @@
-"""Training of one network with one loss, as a function of (settings, data, epoch) and never of history.
+"""Training of a network with a loss, as a function of (settings, data, epoch) and never of history.
 
 The initial weights come from the seed; the order of the images, the crops and the flips of an epoch from
 (seed, epoch). A training that stops and goes on from its state, or that shares its first epochs with a longer one,
-ends with the same bits.
+ends with the same bits. Trainings that differ in loss and seed alone may be computed as one (see `stacking`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import losses, networks, weights
+from . import losses, networks, stacking, weights
 from .errors import InputError
 from .preparation import PreparedDataset
 from .schedule import learning_rate
@@ -223,37 +223,66 @@ class TrainingState:
     best_val_accuracy: float = -1.0
     history: list[dict[str, float]] = field(default_factory=list)
 
+    def after(self, weights: dict[str, Tensor], momentum: dict[str, Tensor], row: dict[str, float]) -> TrainingState:
+        """The state an epoch later, whose row of the history is `row`."""
+        best = (self.best_weights, self.best_epoch, self.best_val_accuracy)
+        if row["val_accuracy"] > self.best_val_accuracy:
+            best = (weights, self.epoch + 1, row["val_accuracy"])
+        return TrainingState(self.epoch + 1, weights, momentum, *best, [*self.history, row])
+
     def save(self, path: str | Path, *, key: str = "") -> None:
         """Write to one safetensors file that names `key`, what the state is of."""
-        groups = {"weights": self.weights, "momentum": self.momentum}
-        if self.best_epoch != self.epoch:
-            groups["best"] = self.best_weights
-        tensors = {f"{group}/{name}": tensor for group, part in groups.items() for name, tensor in part.items()}
-        scalars = {
-            "epoch": self.epoch,
-            "best_epoch": self.best_epoch,
-            "best_val_accuracy": self.best_val_accuracy,
-            "history": self.history,
-        }
-        weights.save(path, tensors, {"state": json.dumps(scalars), "key": key})
+        save_states(path, [self], key=key)
 
     @classmethod
     def load(cls, path: str | Path, *, key: str = "") -> TrainingState:
-        """Read a file that `save` wrote, onto the CPU.
+        """Read a file that `save` wrote; see `load_states`."""
+        (state,) = load_states(path, key=key)
+        return state
 
-        Raises:
-            InputError: where the file is not whole, is no training state or is of another key.
-        """
-        tensors, metadata = weights.load(path)
-        if metadata.get("key") != key:
-            raise InputError(f"{path}: of other settings, data or code, or no training state")
-        groups: dict[str, dict[str, Tensor]] = {"weights": {}, "momentum": {}, "best": {}}
-        for name, tensor in tensors.items():
-            group, _, rest = name.partition("/")
-            groups[group][rest] = tensor
-        scalars = json.loads(metadata["state"])
-        best = groups["weights"] if scalars["best_epoch"] == scalars["epoch"] else groups["best"]
-        return cls(weights=groups["weights"], momentum=groups["momentum"], best_weights=best, **scalars)
+
+def save_states(path: str | Path, states: Sequence[TrainingState], *, key: str = "") -> None:
+    """Write states to one safetensors file that names `key`, what they are of."""
+    tensors, scalars = {}, []
+    for index, state in enumerate(states):
+        groups = {"weights": state.weights, "momentum": state.momentum}
+        if state.best_epoch != state.epoch:
+            groups["best"] = state.best_weights
+        tensors |= {
+            f"{index}/{group}/{name}": tensor for group, part in groups.items() for name, tensor in part.items()
+        }
+        scalars.append(
+            {
+                "epoch": state.epoch,
+                "best_epoch": state.best_epoch,
+                "best_val_accuracy": state.best_val_accuracy,
+                "history": state.history,
+            }
+        )
+    weights.save(path, tensors, {"states": json.dumps(scalars), "key": key})
+
+
+def load_states(path: str | Path, *, key: str = "") -> list[TrainingState]:
+    """Read a file that `save_states` wrote, onto the CPU.
+
+    Raises:
+        InputError: where the file is not whole, holds no training states or is of another key.
+    """
+    tensors, metadata = weights.load(path)
+    if metadata.get("key") != key:
+        raise InputError(f"{path}: of other settings, data or code, or no training state")
+    scalars = json.loads(metadata["states"])
+    parts: list[dict[str, dict[str, Tensor]]] = [{"weights": {}, "momentum": {}, "best": {}} for _ in scalars]
+    for name, tensor in tensors.items():
+        index, group, rest = name.split("/", 2)
+        parts[int(index)][group][rest] = tensor
+    states = []
+    for groups, numbers in zip(parts, scalars, strict=True):
+        best = groups["weights"] if numbers["best_epoch"] == numbers["epoch"] else groups["best"]
+        states.append(
+            TrainingState(weights=groups["weights"], momentum=groups["momentum"], best_weights=best, **numbers)
+        )
+    return states
 
 
 # The loop
@@ -273,68 +302,116 @@ def train(
 ) -> TrainingState:
     """Train from `start`, or from the beginning, to `until` epochs, or to the end.
 
-    SGD with momentum, weight decay on every parameter, a clipped gradient norm and stepwise decays (paper, Section 4).
-
     Args:
         settings: the resolved settings of a run (see `study.Run.settings`).
+        on_epoch, report: called with a state, and with a row.
+
+    Everything else is as in `train_together`, of a single training.
+    """
+    (state,) = train_together(
+        [settings],
+        dataset,
+        device=device,
+        start=None if start is None else [start],
+        until=until,
+        compiled=compiled,
+        cuda_graphs=cuda_graphs,
+        on_epoch=lambda states: on_epoch(states[0]),
+        report=lambda rows: report(rows[0]),
+    )
+    return state
+
+
+def train_together(
+    members: Sequence[Mapping],
+    dataset: PreparedDataset,
+    *,
+    device: torch.device,
+    start: Sequence[TrainingState] | None = None,
+    until: int | None = None,
+    compiled: bool = False,
+    cuda_graphs: bool = False,
+    on_epoch: Callable[[list[TrainingState]], None] = lambda states: None,
+    report: Callable[[list[Mapping[str, float]]], None] = lambda rows: None,
+) -> list[TrainingState]:
+    """Train S networks as one, each as it would be trained alone, up to rounding; one is trained bit by bit as alone.
+
+    SGD with momentum, weight decay on every parameter, a gradient clipped by each network's own norm and stepwise
+    decays (paper, Section 4).
+
+    Args:
+        members: the resolved settings of S runs that differ in loss and seed alone.
+        start: a state each, after the same number of epochs.
         compiled, cuda_graphs: see `_as_called`; what is computed stays the same up to rounding.
-        on_epoch: called with the state at the beginning of a fresh training and after each epoch. A state is never
+        on_epoch: called with the states at the beginning of a fresh training and after each epoch. A state is never
             changed afterwards, so whoever keeps it can save it at any later moment.
-        report: called with the new row of the history after each epoch.
+        report: called with the new rows of the histories after each epoch.
 
     Returns:
-        The state after `until` epochs. A row of its history has epoch (completed), learning_rate, train_loss and
+        The states after `until` epochs. A row of a history has epoch (completed), learning_rate, train_loss and
         train_accuracy (means over the epoch's batches, in training mode), val_loss and val_accuracy (in evaluation
-        mode), accuracies in 0..1, seconds and images_per_second.
+        mode), accuracies in 0..1, seconds (of the S networks' epoch the S-th part) and images_per_second (of all S).
 
     Raises:
-        InputError: where the loss is not finite; names epoch, step and learning rate.
+        InputError: where a loss is not finite; names loss, seed, epoch, step and learning rate.
     """
+    settings = _shared(members)
     until = settings["epochs"] if until is None else until
     training, validation = (DeviceImages.load(dataset, split, device) for split in ("train", "val"))
     normalization = Normalization.of(settings, dataset, device, "train")
-    loss = build_loss(settings)
-    network = build_network(settings, dataset)
+    member_losses = [build_loss(member) for member in members]
+    alone = [build_network(member, dataset) for member in members]
     if start is None:
-        state = TrainingState(0, _copies(network.state_dict()))
-        on_epoch(state)
+        states = [TrainingState(0, _copies(network.state_dict())) for network in alone]
+        on_epoch(states)
     else:
-        state = start
-        network.load_state_dict(state.weights)
-    network.to(device)
+        states = list(start)
+        for network, state in zip(alone, states, strict=True):
+            network.load_state_dict(state.weights)
+    few = Normalization.of(settings, dataset, torch.device("cpu"), "train")
+    network = stacking.stacked(alone, few(torch.from_numpy(dataset.images("train")[:8]))).to(device)
     called = _as_called(network, device, compiled=compiled, cuda_graphs=cuda_graphs)
-    optimizer = _sgd(network, settings, state.momentum)
+    optimizer = _sgd(network, settings, stacking.fold([state.momentum for state in states]))
 
-    for epoch in range(state.epoch, until):
+    for epoch in range(states[0].epoch, until):
         epoch_started = time.perf_counter()
         rate = learning_rate(epoch, settings["epochs"], settings)
         for group in optimizer.param_groups:
             group["lr"] = rate
         network.train()
         with _float32_products_in_tf32(settings["precision"] == "tf32"):
-            train_loss, train_accuracy = _train_epoch(called, optimizer, loss, training, normalization, settings, epoch)
+            trained = _train_epoch(called, optimizer, member_losses, training, normalization, members, epoch)
         seconds = time.perf_counter() - epoch_started
-        val_loss, val_accuracy = evaluate(network, loss, validation, normalization)
-        row = {
-            "epoch": epoch + 1,
-            "learning_rate": rate,
-            "train_loss": train_loss,
-            "train_accuracy": train_accuracy,
-            "val_loss": val_loss,
-            "val_accuracy": val_accuracy,
-            "seconds": round(time.perf_counter() - epoch_started, 4),
-            "images_per_second": round(len(training) / seconds, 1),
-        }
-        copies = _copies(network.state_dict())
-        best = (state.best_weights, state.best_epoch, state.best_val_accuracy)
-        if val_accuracy > state.best_val_accuracy:
-            best = (copies, epoch + 1, val_accuracy)
-        momentum = _copies(_momentum(network, optimizer))
-        state = TrainingState(epoch + 1, copies, momentum, *best, [*state.history, row])
-        on_epoch(state)
-        report(row)
+        evaluated = evaluate(network, member_losses, validation, normalization)
+        seconds_in_all = time.perf_counter() - epoch_started
+        rows = [
+            {
+                "epoch": epoch + 1,
+                "learning_rate": rate,
+                "train_loss": train_loss,
+                "train_accuracy": train_accuracy,
+                "val_loss": val_loss,
+                "val_accuracy": val_accuracy,
+                "seconds": round(seconds_in_all / len(members), 4),
+                "images_per_second": round(len(members) * len(training) / seconds, 1),
+            }
+            for (train_loss, train_accuracy), (val_loss, val_accuracy) in zip(trained, evaluated, strict=True)
+        ]
+        parts = stacking.unfold(network.network.state_dict(), len(members))
+        momenta = stacking.unfold(_momentum(network, optimizer), len(members))
+        states = [state.after(*new) for state, *new in zip(states, parts, momenta, rows, strict=True)]
+        on_epoch(states)
+        report(rows)
 
-    return state
+    return states
+
+
+def _shared(members: Sequence[Mapping]) -> dict:
+    """The settings that trainings as one have in common."""
+    shared, *others = ({key: member[key] for key in member if key not in ("loss", "seed")} for member in members)
+    if any(other != shared for other in others):
+        raise ValueError("settings that differ in more than loss and seed; allowed: the same of everything else")
+    return shared
 
 
 def _copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -342,7 +419,7 @@ def _copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _as_called(
-    network: networks.Network, device: torch.device, *, compiled: bool, cuda_graphs: bool
+    network: stacking.StackedNetwork, device: torch.device, *, compiled: bool, cuda_graphs: bool
 ) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
     """The network as the training loop calls it; weights and buffers stay the network's own.
 
@@ -383,68 +460,101 @@ def _float32_products_in_tf32(allowed: bool) -> Iterator[None]:
 def _train_epoch(
     network: Callable[[Tensor], tuple[Tensor, Tensor]],
     optimizer: torch.optim.Optimizer,
-    loss: Loss,
+    member_losses: Sequence[Loss],
     training: DeviceImages,
     normalization: Normalization,
-    settings: Mapping,
+    members: Sequence[Mapping],
     epoch: int,
-) -> tuple[float, float]:
-    """Mean loss and accuracy over the epoch; nothing waits for the device before its end."""
+) -> list[tuple[float, float]]:
+    """Mean loss and accuracy of each network over the epoch; nothing waits for the device before its end."""
+    settings, size = members[0], len(members)
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     device = training.labels.device
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=settings["precision"] == "bfloat16")
-    randomness = EpochRandomness(settings, epoch, len(training), device)
+    randomness = [EpochRandomness(member, epoch, len(training), device) for member in members]
     starts = range(0, len(training), settings["batch_size"])
-    step_losses = torch.zeros(len(starts), device=device)
+    step_losses = torch.zeros((size, len(starts)), device=device)
     step_sizes = torch.tensor([min(settings["batch_size"], len(training) - start) for start in starts])
-    correct = torch.zeros((), dtype=torch.int64, device=device)
+    correct = torch.zeros(size, dtype=torch.int64, device=device)
     for step, begin in enumerate(starts):
         positions = slice(begin, begin + settings["batch_size"])
-        picked = randomness.order[positions]
-        labels = training.labels[picked]
-        images = normalization(randomness.augmented(training.images[picked], positions))
+        picked = [each.order[positions] for each in randomness]
+        pixels = [each.augmented(training.images[own], positions) for each, own in zip(randomness, picked, strict=True)]
+        labels = training.labels[_stacked(picked)]
         with autocast:
-            logits, _ = network(images)
-        batch_loss = loss(logits.float(), labels)
+            logits, _ = network(_stacked([normalization(batch) for batch in pixels]))
+        batch_losses = _stacked(
+            [loss(*pair) for loss, *pair in zip(member_losses, logits.float(), labels, strict=True)]
+        )
         optimizer.zero_grad(set_to_none=True)
-        batch_loss.backward()
+        batch_losses.sum().backward()
         if settings["clip_norm"] is not None:
-            torch.nn.utils.clip_grad_norm_(parameters, settings["clip_norm"])
+            _clip(parameters, size, settings["clip_norm"])
         optimizer.step()
-        step_losses[step] = batch_loss.detach()
-        correct += (logits.detach().argmax(dim=1) == labels).sum()
+        step_losses[:, step] = batch_losses.detach()
+        correct += (logits.detach().argmax(dim=2) == labels).sum(dim=1)
 
-    step_losses = step_losses.cpu()
+    rate = optimizer.param_groups[0]["lr"]
+    means = [
+        _mean_loss(own, step_sizes, member, epoch, rate, alone=size == 1)
+        for own, member in zip(step_losses.cpu(), members, strict=True)
+    ]
+    return [(mean, count / len(training)) for mean, count in zip(means, correct.tolist(), strict=True)]
+
+
+def _mean_loss(
+    step_losses: Tensor, step_sizes: Tensor, settings: Mapping, epoch: int, rate: float, *, alone: bool
+) -> float:
+    """Mean over the images of an epoch, from the losses of its steps."""
     if not step_losses.isfinite().all():
         step = int((~step_losses.isfinite()).nonzero()[0])
-        rate = optimizer.param_groups[0]["lr"]
+        who = "" if alone else f" ({settings['loss']['kind']}, seed {settings['seed']})"
         raise InputError(
-            f"training diverged: the loss is {step_losses[step]:g} at epoch {epoch + 1}, step {step + 1}, "
+            f"training diverged{who}: the loss is {step_losses[step]:g} at epoch {epoch + 1}, step {step + 1}, "
             f"learning rate {rate:g}; a smaller training.learning_rate may help"
         )
     if settings["loss"]["reduction"] == "mean":
         step_losses = step_losses * step_sizes
-    return float(step_losses.double().sum() / len(training)), int(correct) / len(training)
+    return float(step_losses.double().sum() / step_sizes.sum())
+
+
+def _clip(parameters: Sequence[Tensor], size: int, limit: float) -> None:
+    """Scale the gradient of each of `size` stacked networks to a norm of at most `limit`."""
+    if size == 1:
+        torch.nn.utils.clip_grad_norm_(parameters, limit)
+        return
+    gradients = [parameter.grad.unflatten(0, (size, -1)) for parameter in parameters]
+    norms = [torch.linalg.vector_norm(each, dim=tuple(range(1, each.dim()))) for each in gradients]
+    factors = (limit / (torch.linalg.vector_norm(torch.stack(norms), dim=0) + 1e-6)).clamp(max=1)
+    for each in gradients:
+        each.mul_(factors.view(size, *[1] * (each.dim() - 1)))
+
+
+def _stacked(tensors: Sequence[Tensor]) -> Tensor:
+    """With a new first axis; of a single tensor without a copy."""
+    return tensors[0].unsqueeze(0) if len(tensors) == 1 else torch.stack(tensors)
 
 
 @torch.inference_mode()
 def evaluate(
-    network: networks.Network, loss: Loss, images: DeviceImages, normalization: Normalization
-) -> tuple[float, float]:
-    """Mean loss and accuracy (0..1) in evaluation mode, without augmentation."""
+    network: stacking.StackedNetwork, member_losses: Sequence[Loss], images: DeviceImages, normalization: Normalization
+) -> list[tuple[float, float]]:
+    """Mean loss and accuracy (0..1) of each network in evaluation mode, without augmentation."""
     network.eval()
-    total = torch.zeros((), dtype=torch.float64, device=images.labels.device)
-    correct = torch.zeros((), dtype=torch.int64, device=images.labels.device)
+    total = torch.zeros(network.size, dtype=torch.float64, device=images.labels.device)
+    correct = torch.zeros(network.size, dtype=torch.int64, device=images.labels.device)
     for pixels, labels in zip(
         images.images.split(EVALUATION_BATCH), images.labels.split(EVALUATION_BATCH), strict=True
     ):
-        logits, _ = network(normalization(pixels))
-        total += loss(logits, labels, reduction="sum")
-        correct += (logits.argmax(dim=1) == labels).sum()
-    return float(total) / len(images), int(correct) / len(images)
+        logits, _ = network(normalization(pixels).expand(network.size, -1, -1, -1, -1))
+        total += _stacked([loss(own, labels, reduction="sum") for loss, own in zip(member_losses, logits, strict=True)])
+        correct += (logits.argmax(dim=2) == labels).sum(dim=1)
+    return [
+        (loss / len(images), count / len(images)) for loss, count in zip(total.tolist(), correct.tolist(), strict=True)
+    ]
 
 
-def _sgd(network: networks.Network, settings: Mapping, momentum: Mapping[str, Tensor]) -> torch.optim.SGD:
+def _sgd(network: stacking.StackedNetwork, settings: Mapping, momentum: Mapping[str, Tensor]) -> torch.optim.SGD:
     optimizer = torch.optim.SGD(
         network.parameters(),
         lr=settings["learning_rate"],
@@ -452,13 +562,13 @@ def _sgd(network: networks.Network, settings: Mapping, momentum: Mapping[str, Te
         weight_decay=settings["weight_decay"],
         fused=True,
     )
-    for name, parameter in network.named_parameters():
+    for name, parameter in network.network.named_parameters():
         if name in momentum:
             buffer = torch.empty_like(parameter).copy_(momentum[name])
             optimizer.state[parameter]["momentum_buffer"] = buffer
     return optimizer
 
 
-def _momentum(network: networks.Network, optimizer: torch.optim.SGD) -> dict[str, Tensor]:
-    states = {name: optimizer.state[parameter] for name, parameter in network.named_parameters()}
+def _momentum(network: stacking.StackedNetwork, optimizer: torch.optim.SGD) -> dict[str, Tensor]:
+    states = {name: optimizer.state[parameter] for name, parameter in network.network.named_parameters()}
     return {name: state["momentum_buffer"] for name, state in states.items() if "momentum_buffer" in state}

@@ -1,12 +1,12 @@
 rule extract_features:
     input:
         manifest=lambda wc: study.run(**wc).experiment.manifest,
-        snapshots=f"{RUN}/snapshots",
+        snapshots=[f"{RUN}/snapshots"],
         stem_snapshots=lambda wc: study.run(**wc).stem_snapshots,
-        final=f"{RUN}/final.safetensors",
-        best=f"{RUN}/best.safetensors",
+        final=[f"{RUN}/final.safetensors"],
+        best=[f"{RUN}/best.safetensors"],
     output:
-        features=f"{RUN}/features.npz",
+        features=[f"{RUN}/features.npz"],
     log:
         f"{RUN}/extract_features.log",
     wildcard_constraints:
@@ -21,8 +21,8 @@ rule extract_features:
         mem_mb=lambda wc, attempt: 8000 * attempt,
         runtime=lambda wc, attempt: study.run(**wc).feature_minutes(attempt),
     params:
-        key=lambda wc: study.run(**wc).features_key,
-        settings=lambda wc: study.run(**wc).settings,
+        key=lambda wc: [study.run(**wc).features_key],
+        settings=lambda wc: [study.run(**wc).settings],
         snapshot_epochs=lambda wc: study.run(**wc).snapshot_epochs,
         augmented=lambda wc: study.run(**wc).experiment.config["augmented_features"],
         compute=lambda wc, threads: study.job_compute(threads),

@@ -4,19 +4,19 @@
 
 use rule train_stem as train_candidate_stem with:
     output:
-        state=temp(f"{CANDIDATE_STEM}/state.safetensors"),
-        snapshots=temp(directory(f"{CANDIDATE_STEM}/snapshots")),
+        state=[temp(f"{CANDIDATE_STEM}/state.safetensors")],
+        snapshots=[temp(directory(f"{CANDIDATE_STEM}/snapshots"))],
     log:
         f"{CANDIDATE_STEM}/train_stem.log",
 
 
 use rule train as train_candidate with:
     output:
-        history=f"{CANDIDATE}/history.csv",
-        best=f"{CANDIDATE}/best.safetensors",
-        final=f"{CANDIDATE}/final.safetensors",
-        run=f"{CANDIDATE}/run.json",
-        snapshots=temp(directory(f"{CANDIDATE}/snapshots")),
+        history=[f"{CANDIDATE}/history.csv"],
+        best=[f"{CANDIDATE}/best.safetensors"],
+        final=[f"{CANDIDATE}/final.safetensors"],
+        run=[f"{CANDIDATE}/run.json"],
+        snapshots=[temp(directory(f"{CANDIDATE}/snapshots"))],
     log:
         f"{CANDIDATE}/train.log",
     wildcard_constraints:
@@ -26,12 +26,12 @@ use rule train as train_candidate with:
 use rule extract_features as extract_candidate_features with:
     input:
         manifest=lambda wc: study.run(**wc).experiment.manifest,
-        snapshots=f"{CANDIDATE}/snapshots",
+        snapshots=[f"{CANDIDATE}/snapshots"],
         stem_snapshots=lambda wc: study.run(**wc).stem_snapshots,
-        final=f"{CANDIDATE}/final.safetensors",
-        best=f"{CANDIDATE}/best.safetensors",
+        final=[f"{CANDIDATE}/final.safetensors"],
+        best=[f"{CANDIDATE}/best.safetensors"],
     output:
-        features=f"{CANDIDATE}/features.npz",
+        features=[f"{CANDIDATE}/features.npz"],
     log:
         f"{CANDIDATE}/extract_features.log",
     wildcard_constraints:

@@ -1,4 +1,4 @@
-"""Rule train: one run, from the beginning or from a shared stem, to its end."""
+"""Rule train: a run, or several as one, from the beginning or from a shared stem, to its end."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,32 +18,34 @@ with job(snakemake.log[0]), lease(compute["device"]):
     from neural_collapse.preparation import PreparedDataset
 
     dataset = PreparedDataset.open(source.manifest)
-    settings = dict(params.settings)
+    members = [dict(settings) for settings in params.settings]
     if "choice" in source.keys():  # noqa: SIM118
-        settings["weight_decay"] = read_json(source.choice)["weight_decay"]
-    epochs = settings["epochs"]
+        members[0]["weight_decay"] = read_json(source.choice)["weight_decay"]
+    epochs = members[0]["epochs"]
     with runs.trained_segment(
-        settings,
+        members,
         dataset,
-        key=params.key,
-        stem=next(map(Path, source.stem), None),
+        keys=params.key,
+        stems=[Path(stem) for stem in source.stem],
         until=epochs,
         snapshot_epochs=params.snapshot_epochs,
-        snapshots=Path(output.snapshots),
+        snapshots=[Path(folder) for folder in output.snapshots],
         scratch=Path(params.scratch),
-        report=lambda begin: Progress(epochs, begin, epochs),
+        report=lambda begin: Progress(epochs, begin, epochs, params.names),
         **compute,
-    ) as state:
-        runs.write_run(
-            state,
-            settings,
-            dataset,
-            key=params.key,
-            identity=params.identity,
-            device=compute["device"],
-            threads=compute["threads"],
-            history=Path(output.history),
-            best=Path(output.best),
-            final=Path(output.final),
-            record=Path(output.run),
-        )
+    ) as states:
+        for index, (state, settings) in enumerate(zip(states, members, strict=True)):
+            runs.write_run(
+                state,
+                settings,
+                dataset,
+                key=params.key[index],
+                identity=params.identities[index],
+                trained_together=len(members),
+                device=compute["device"],
+                threads=compute["threads"],
+                history=Path(output.history[index]),
+                best=Path(output.best[index]),
+                final=Path(output.final[index]),
+                record=Path(output.run[index]),
+            )

@@ -1,4 +1,4 @@
-"""Rule train_stem: the epochs that runs of several budgets share."""
+"""Rule train_stem: the epochs that runs of several budgets share; of one run of each budget, or of several as one."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,13 +18,14 @@ with job(snakemake.log[0]), lease(params.compute["device"]):
     with runs.trained_segment(
         params.settings,
         PreparedDataset.open(snakemake.input.manifest),
-        key=params.key,
-        stem=next(map(Path, snakemake.input.stem), None),
+        keys=params.key,
+        stems=[Path(stem) for stem in snakemake.input.stem],
         until=until,
         snapshot_epochs=params.snapshot_epochs,
-        snapshots=Path(snakemake.output.snapshots),
+        snapshots=[Path(folder) for folder in snakemake.output.snapshots],
         scratch=Path(params.scratch),
-        report=lambda begin: Progress(params.settings["epochs"], begin, until),
+        report=lambda begin: Progress(params.settings[0]["epochs"], begin, until, params.names),
         **params.compute,
-    ) as state:
-        state.save(snakemake.output.state)
+    ) as states:
+        for state, path in zip(states, snakemake.output.state, strict=True):
+            state.save(path)
