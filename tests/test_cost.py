@@ -112,3 +112,11 @@ def test_a_run_without_a_stem_has_its_own_snapshots_in_between(small_config):
     experiment = Study(small_config).experiments["small"]
     weights = cost.network_size(experiment, cost.dataset_size(experiment), 0.25).weight_bytes
     assert cost.experiment_cost(experiment, 1e9).disk_temporary == (4 + 3 * 3) * weights
+
+
+def test_runs_that_are_trained_as_one_are_in_between_together(small_config):
+    def in_between(stack: int) -> int:
+        small_config["experiments"]["small"]["stack"] = stack
+        return cost.experiment_cost(Study(small_config).experiments["small"], 1e9).disk_temporary
+
+    assert in_between(2) == 2 * in_between(1)

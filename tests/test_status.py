@@ -102,3 +102,25 @@ def test_a_misspelt_study_is_one_line_and_status_2(tmp_path, small_config, capsy
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(small_config))
     assert main(["status", str(tmp_path / "study.yaml")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_of_runs_that_are_trained_as_one_each_has_its_own_lines(small_config, tmp_path, capsys):
+    small_config["experiments"]["small"]["stack"] = 2
+    study = Study(small_config)
+    rows = [
+        {"epoch": 2, "learning_rate": 0.1, "train_loss": loss, "train_accuracy": 0.5, "val_accuracy": 0.6}
+        | {"images_per_second": 5000.0}
+        for loss in (1.5, 2.5)
+    ]
+    jobs.Progress(7, 0, 7, ["CE seed1", "FL seed1"])(rows)
+    log = tmp_path / "results/logs/stacks/small/1/width0.25/epochs7/train.log"
+    log.parent.mkdir(parents=True)
+    log.write_text(capsys.readouterr().out)
+    progress = {each.name: each for each in status.of_study(study, tmp_path) if each.state == "running"}
+    assert {name: (each.loss, each.epoch) for name, each in progress.items()} == {
+        RUN: (1.5, 2),
+        RUN.replace("CE", "FL"): (2.5, 2),
+    }
+    log.write_text(f"{log.read_text()}failed: no memory\n")
+    failed = [each for each in status.of_study(study, tmp_path) if each.state == "failed"]
+    assert [(each.error, tmp_path / each.log) for each in failed] == 2 * [("no memory", log)]

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 from neural_collapse import configuration
+from neural_collapse.errors import InputError
 from neural_collapse.schedule import decay_epochs, learning_rate
-from neural_collapse.study import Study
+from neural_collapse.study import RUN, Study
 
 from .conftest import ROOT
 
@@ -117,3 +118,53 @@ def test_a_width_in_a_path_reads_as_it_was_written(small_config, value):
 def test_the_demo_is_the_grid_that_the_readme_speaks_of():
     demo = Study(configuration.load([ROOT / "config" / "demo.yaml"])).experiments["demo"]
     assert len(demo.runs) == 32
+
+
+# Stacks
+
+
+def stacked(config: dict, **options) -> Study:
+    config["experiments"]["small"] |= {"seeds": [1, 2], "stack": 2, **options}
+    return Study(config)
+
+
+def train_keys(study: Study) -> dict[Path, str]:
+    return {run.directory: run.train_key for run in study.experiments["small"].runs}
+
+
+def test_a_stack_takes_losses_seed_by_seed(small_config):
+    stacks = stacked(small_config, stack=3).stacks
+    assert [stack.members for stack in stacks] == [(("CE", 1), ("FL", 1), ("CE", 2)), (("FL", 2),)]
+    assert [stack.name for stack in stacks] == ["small_1", "small_2"]
+    assert stacked(small_config, stack=1).stacks == []
+
+
+def test_a_stack_has_the_runs_and_stems_of_its_members(small_config):
+    (stack, _) = stacked(small_config).stacks
+    folder = "results/runs/small/FL/width{width}/epochs{epochs}/seed1"
+    assert stack.files(RUN, "run.json")[1] == f"{folder}/run.json"
+    runs = stack.runs(width="0.25", epochs="7")
+    assert [str(run.directory) for run in runs][1] == folder.format(width="0.25", epochs="7")
+    assert [stem.to for stem in stack.stems(width="0.25", to="1")] == [1, 1]
+    assert {run.log_directory for run in runs} == {Path("results/logs/stacks/small/1/width0.25/epochs7")}
+
+
+def test_in_a_stack_the_key_of_a_run_depends_on_the_others_in_it_alone(small_config):
+    alone = train_keys(stacked(small_config, stack=1))
+    before = train_keys(stacked(small_config))
+    assert not set(alone.values()) & set(before.values())
+    assert train_keys(stacked(small_config, stack=4)) != before
+    assert train_keys(stacked(small_config, seeds=[1, 2, 3])).items() > before.items()
+    small_config["losses"]["FL"]["gamma"] = 2
+    assert not set(train_keys(stacked(small_config)).values()) & set(before.values())
+    small_config["losses"] |= {"FL": {"kind": "focal", "gamma": 3}, "MSE": {"kind": "mse", "kappa": 1, "beta": 15}}
+    changed = train_keys(stacked(small_config, losses=["CE", "FL", "MSE"]))
+    kept = {directory for directory, key in before.items() if changed[directory] == key}
+    assert {directory.parts[-1] for directory in kept} == {"seed1"}, "the first stack has the members that it had"
+
+
+def test_runs_that_await_a_weight_decay_are_not_stacked(small_config):
+    weight_decay = {"candidates": [0.001, 0.002], "seeds": [1]}
+    small_config["experiments"]["small"]["training"]["weight_decay"] = weight_decay
+    with pytest.raises(InputError, match=r"^experiments.small.stack: 2; allowed with candidates for .*: 1, because"):
+        stacked(small_config)

@@ -146,6 +146,65 @@ def test_shared_stems_leave_no_trace_in_the_results(workflow, tmp_path_factory):
     assert workflow.planned() == {}  # how the work is shared is no reason to do it again
 
 
+def test_a_stack_trains_the_runs_of_several_losses_and_seeds_in_one_job(workflow):
+    experiment = workflow.config["experiments"]["small"]
+    experiment |= {"widths": [0.25], "seeds": [1, 2], "stack": 2}
+    jobs = {f"{rule}_small_{number}": 2 for number in (1, 2) for rule in ("train_stack", "extract_stack")}
+    jobs |= {f"train_stem_stack_small_{number}": 1 for number in (1, 2)}
+    planned = workflow.planned()
+    assert planned.items() >= jobs.items()
+    assert not {"train", "train_stem", "extract_features"} & planned.keys()
+    workflow.run()
+    results = workflow.directory / "results"
+    records = [json.loads(path.read_text()) for path in sorted(results.glob("runs/small/*/*/epochs7/*/run.json"))]
+    assert [(record["loss"], record["seed"]) for record in records] == [("CE", 1), ("CE", 2), ("FL", 1), ("FL", 2)]
+    assert {record["trained_together"] for record in records} == {2}
+    for run in results.glob("runs/small/*/*/*/*"):
+        names = ["best.safetensors", "features.npz", "final.safetensors", "history.csv", "nc_metrics.csv"]
+        assert sorted(path.name for path in run.iterdir()) == [*names, "nc_metrics.log", "run.json"]
+    table = pd.read_csv(results / "tables/small/runs.csv")
+    assert table["accuracy_test"].nunique() > 4, "every run has features of its own"
+    assert not (results / "stems").exists() and not list((results / "checkpoints").iterdir())
+    assert workflow.planned() == {}
+
+    experiment["seeds"] = [1, 2, 3]
+    added = workflow.planned()
+    assert {rule: count for rule, count in added.items() if "train" in rule} == {
+        "train_stem_stack_small_3": 1,
+        "train_stack_small_3": 2,
+    }
+    experiment |= {"seeds": [1, 2], "epochs": [3, 7, 14]}
+    added = workflow.planned()
+    assert (added["train_stack_small_1"], added["train_stack_small_2"]) == (1, 1), "the new budget alone"
+
+
+def test_a_killed_stack_goes_on_where_it_was_and_ends_with_the_same_bits(workflow, tmp_path_factory):
+    experiment = workflow.config["experiments"]["small"]
+    experiment |= {"widths": [0.25], "epochs": [40], "stack": 2, "figures": ["nc_evolution"]}
+    experiment["training"] |= {"batch_size": 20}
+    workflow.config["compute"] = {"checkpoint_minutes": 0}
+    log = workflow.directory / "results/logs/stacks/small/1/width0.25/epochs40/train.log"
+    profile = ["--workflow-profile", str(ROOT / "profiles" / "default"), "--cores", "2"]
+    process = subprocess.Popen(
+        workflow.command(*profile), cwd=workflow.directory, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    while not (log.exists() and "FL seed1: epoch 10/40" in log.read_text()):
+        assert process.poll() is None, "Snakemake ended before it could be killed"
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    workflow.run("--unlock")
+    workflow.run()
+    assert int(log.read_text().partition("from epoch ")[2].split()[0]) >= 9
+    whole = Workflow(tmp_path_factory.mktemp("whole"), workflow.config)
+    whole.run()
+    for loss in ("CE", "FL"):
+        run = f"results/runs/small/{loss}/width0.25/epochs40/seed1"
+        for name in ("best.safetensors", "final.safetensors", "features.npz"):
+            first, second = (place.directory / run / name for place in (workflow, whole))
+            assert first.read_bytes() == second.read_bytes(), name
+
+
 def test_a_mistake_in_the_config_is_one_line_and_status_2_before_any_job(workflow):
     workflow.config["losses"]["FL"]["gamma"] = -1
     result = workflow.run(check=False)

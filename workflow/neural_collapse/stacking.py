@@ -61,13 +61,14 @@ def stacked(members: Sequence[Network], images: Tensor) -> StackedNetwork:
 
 
 def fold(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """Tensors of S networks by name to those of the stacked one: along the first axis, one network after the other.
+    """Tensors of S networks by name to those of the stacked one, copied: one network after the other in the first axis.
 
     Numbers, as of the batches that a batch norm has seen, are the same in all of them.
     """
-    return {
-        name: torch.cat([part[name] for part in parts]) if tensor.dim() else tensor for name, tensor in parts[0].items()
-    }
+    folded = {}
+    for name, tensor in parts[0].items():
+        folded[name] = torch.cat([part[name] for part in parts]) if tensor.dim() else tensor.clone()
+    return folded
 
 
 def unfold(tensors: Mapping[str, Tensor], size: int) -> list[dict[str, Tensor]]:
