@@ -1,9 +1,7 @@
 """Several small trainings as one batched computation, against the same trainings as jobs of their own on two cores.
 
-Two forms of the batched computation. `grouped` folds the networks into the channels of one: S x C channels,
-convolutions in S groups, and a batch norm whose statistics are by channel in any case. `vmapped` is torch.func's:
-`functional_call` under `vmap` over stacked parameters and buffers. Both clip the gradient of each network by its own
-norm, and each network has its own order of the images.
+The workflow's form, `grouped`, folds the networks into the channels of one (see `neural_collapse.stacking`). Beside it
+`vmapped`, torch.func's: `functional_call` under `vmap` over the same parameters. Both train in the library's loop.
 """
 
 from __future__ import annotations
@@ -13,10 +11,9 @@ import multiprocessing
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import product
 from multiprocessing.connection import Connection
@@ -26,11 +23,10 @@ from unittest.mock import patch
 
 import torch
 from harness import Ratios, Row, Table, record, seconds
-from neural_collapse import configuration, datasets, networks, preparation, training
-from neural_collapse.schedule import learning_rate
+from neural_collapse import configuration, datasets, networks, preparation, stacking, training
 from neural_collapse.study import Study
-from torch import Tensor, nn
-from torch.func import functional_call, stack_module_state, vmap
+from torch import Tensor
+from torch.func import functional_call, vmap
 
 ROOT = Path(__file__).parents[1]
 CPU = torch.device("cpu")
@@ -56,132 +52,37 @@ STACKS = {
 # The batched computation
 
 
-@dataclass(frozen=True)
-class Stack:
-    """S networks as one.
-
-    Attributes:
-        parameters: the first dimension of each is S, or S times what it is in one network.
-        logits: images (S x B x C x H x W) to logits (S x B x K), in training mode or not.
-        weights: parameters and buffers of each network by name.
-    """
-
-    parameters: list[Tensor]
-    logits: Callable[[Tensor, bool], Tensor]
-    weights: Callable[[], list[dict[str, Tensor]]]
-
-
-Form = Callable[[Sequence[networks.Network]], Stack]
-
-
-def grouped(members: Sequence[networks.Network]) -> Stack:
-    """The networks folded into the channels of one; whatever is not a convolution or batch norm is as it was."""
-    size = len(members)
-    backbone = copy.deepcopy(members[0].backbone)
-    for name, module in backbone.named_modules():
-        if isinstance(module, nn.Conv2d | nn.BatchNorm2d):
-            parts = [member.backbone.get_submodule(name).state_dict() for member in members]
-            for key, tensor in module.state_dict().items():
-                if tensor.dim():  # the number of batches that a batch norm saw is the same for all
-                    folded = torch.cat([part[key] for part in parts])
-                    setattr(module, key, nn.Parameter(folded) if key in ("weight", "bias") else folded)
-        if isinstance(module, nn.Conv2d):
-            module.groups *= size
-    backbone.to(memory_format=torch.channels_last)
-    # K x d a network, and not a convolution.
-    classifier, _ = stack_module_state([member.classifier for member in members])
-
-    def logits(images: Tensor, train: bool) -> Tensor:
-        backbone.train(train)
-        batch = images.transpose(0, 1).flatten(1, 2).contiguous(memory_format=torch.channels_last)
-        features = backbone(batch).unflatten(1, (size, -1)).transpose(0, 1)
-        return torch.baddbmm(classifier["bias"].unsqueeze(1), features, classifier["weight"].mT)
-
-    def weights() -> list[dict[str, Tensor]]:
-        state = backbone.state_dict().items()
-        parts = {f"backbone.{name}": tensor.chunk(size) for name, tensor in state if tensor.dim()}
-        parts |= {f"classifier.{name}": tensor.detach().unbind() for name, tensor in classifier.items()}
-        return [{name: part[index].clone() for name, part in parts.items()} for index in range(size)]
-
-    return Stack([*backbone.parameters(), *classifier.values()], logits, weights)
-
-
-def vmapped(members: Sequence[networks.Network]) -> Stack:
+class Vmapped(stacking.StackedNetwork):
     """The networks under `vmap`; not channels last, because the pooling of that layout has no batched form."""
-    members = [copy.deepcopy(member).to(memory_format=torch.contiguous_format) for member in members]
-    parameters, buffers = stack_module_state(members)
-    skeleton = members[0]
 
-    def logits(images: Tensor, train: bool) -> Tensor:
-        skeleton.train(train)
-        call = vmap(lambda weights, statistics, batch: functional_call(skeleton, (weights, statistics), (batch,))[0])
-        return call(parameters, buffers, images.contiguous())
+    def __init__(self, members: Sequence[networks.Network], images: Tensor) -> None:
+        super().__init__(members)
+        self.network.to(memory_format=torch.contiguous_format)
+        # In a list, so that its parameters are not this network's.
+        self._form = [copy.deepcopy(members[0])]
 
-    def weights() -> list[dict[str, Tensor]]:
-        stacked = {name: tensor.detach() for name, tensor in (parameters | buffers).items() if tensor.dim() > 1}
-        return [{name: tensor[index].clone() for name, tensor in stacked.items()} for index in range(len(members))]
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """As that of a stacked network."""
+        (form,) = self._form
+        form.train(self.training)
+        tensors = {
+            name: tensor.unflatten(0, (self.size, -1)) if tensor.dim() else tensor.repeat(self.size)
+            for name, tensor in [*self.network.named_parameters(), *self.network.named_buffers()]
+        }
+        return vmap(lambda own, batch: functional_call(form, own, (batch,)))(tensors, images.contiguous())
 
-    return Stack(list(parameters.values()), logits, weights)
+
+Form = Callable[[Sequence[networks.Network], Tensor], stacking.StackedNetwork]
+grouped: Form = stacking.stacked
+vmapped: Form = Vmapped
 
 
-class StackedTraining:
-    """`training.train` of several settings that differ in seed and loss alone."""
-
-    def __init__(self, form: Form, members: Sequence[Mapping], dataset: preparation.PreparedDataset) -> None:
-        self.members, self.settings = members, members[0]
-        self.images, self.validation = (training.DeviceImages.load(dataset, split, CPU) for split in ("train", "val"))
-        self.normalization = training.Normalization.of(self.settings, dataset, CPU, "train")
-        self.losses = [training.build_loss(settings) for settings in members]
-        self.stack = form([training.build_network(settings, dataset) for settings in members])
-        options = {key: self.settings[key] for key in ("momentum", "weight_decay")}
-        self.optimizer = torch.optim.SGD(
-            self.stack.parameters, lr=self.settings["learning_rate"], fused=True, **options
-        )
-
-    def train_epoch(self, epoch: int) -> tuple[Tensor, Tensor]:
-        """Mean loss and accuracy of each network over the epoch."""
-        settings, count = self.settings, len(self.images)
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(epoch, settings["epochs"], settings)
-        randomness = [training.EpochRandomness(member, epoch, count, CPU) for member in self.members]
-        total, correct = torch.zeros(len(self.members)), torch.zeros(len(self.members), dtype=torch.int64)
-        for begin in range(0, count, settings["batch_size"]):
-            positions = slice(begin, begin + settings["batch_size"])
-            picked = [each.order[positions] for each in randomness]
-            pixels = [
-                each.augmented(self.images.images[indices], positions)
-                for each, indices in zip(randomness, picked, strict=True)
-            ]
-            labels = self.images.labels[torch.stack(picked)]
-            logits = self.stack.logits(self._normalized(torch.stack(pixels)), True).float()  # as `train` has it
-            losses = torch.stack([loss(*pair) for loss, *pair in zip(self.losses, logits, labels, strict=True)])
-            self.optimizer.zero_grad(set_to_none=True)
-            losses.sum().backward()
-            self._clip(settings["clip_norm"])
-            self.optimizer.step()
-            total += losses.detach() * labels.shape[1]
-            correct += (logits.detach().argmax(dim=2) == labels).sum(dim=1)
-        return total / count, correct / count
-
-    def _normalized(self, pixels: Tensor) -> Tensor:
-        """S x B x H x W x C, uint8, to S x B x C x H x W, float32."""
-        return self.normalization(pixels.flatten(0, 1)).unflatten(0, pixels.shape[:2])
-
-    def _clip(self, limit: float) -> None:
-        """`clip_grad_norm_` for each network."""
-        size = len(self.members)
-        gradients = [parameter.grad.unflatten(0, (size, -1)) for parameter in self.stack.parameters]
-        norms = [torch.linalg.vector_norm(each, dim=tuple(range(1, each.dim()))) for each in gradients]
-        factors = (limit / (torch.linalg.vector_norm(torch.stack(norms), dim=0) + 1e-6)).clamp(max=1)
-        for each in gradients:
-            each.mul_(factors.view(size, *[1] * (each.dim() - 1)))
-
-    @torch.inference_mode()
-    def validation_accuracies(self) -> list[float]:
-        """0..1, of each network in evaluation mode."""
-        pixels = self._normalized(self.validation.images.expand(len(self.members), -1, -1, -1, -1))
-        found = self.stack.logits(pixels, False).argmax(dim=2)
-        return (found == self.validation.labels).double().mean(dim=1).tolist()
+def trained_together(
+    form: Form, members: Sequence[Mapping], dataset: preparation.PreparedDataset, until: int, **options: object
+) -> list[training.TrainingState]:
+    """The trainings as one in a form."""
+    with patch.object(stacking, "stacked", form):
+        return training.train_together(members, dataset, device=CPU, until=until, **options)
 
 
 # Two cores
@@ -192,17 +93,19 @@ def train_separately(members: Sequence[Mapping], dataset: preparation.PreparedDa
     rows: list[Mapping[str, float]] = []
     for settings in members:
         training.train(settings, dataset, device=CPU, until=1 + EPOCHS, report=rows.append)
-    return 1 / mean(1 / row["images_per_second"] for row in rows if row["epoch"] > 1)
+    return images_a_second(rows)
 
 
 def train_stacked(form: Form, members: Sequence[Mapping], dataset: preparation.PreparedDataset) -> float:
     """The same of the networks together; an image counts once for each network that it trains."""
-    stacked = StackedTraining(form, members, dataset)
-    stacked.train_epoch(0)
-    started = time.perf_counter()
-    for epoch in range(1, 1 + EPOCHS):
-        stacked.train_epoch(epoch)
-    return EPOCHS * len(stacked.images) * len(members) / (time.perf_counter() - started)
+    rows: list[Mapping[str, float]] = []
+    trained_together(form, members, dataset, 1 + EPOCHS, report=lambda new: rows.append(new[0]))
+    return images_a_second(rows)
+
+
+def images_a_second(rows: Sequence[Mapping[str, float]]) -> float:
+    """Of rows of histories, without those of first epochs, which warm up."""
+    return 1 / mean(1 / row["images_per_second"] for row in rows if row["epoch"] > 1)
 
 
 def serve(manifest: Path, connection: Connection) -> None:
@@ -289,16 +192,6 @@ def trained_alone(
     return states
 
 
-def trained_together(
-    members: Sequence[Mapping], dataset: preparation.PreparedDataset, until: int, form: Form
-) -> StackedTraining:
-    """The same trainings as a stack."""
-    stacked = StackedTraining(form, members, dataset)
-    for epoch in range(until):
-        stacked.train_epoch(epoch)
-    return stacked
-
-
 def agreement(
     members: Sequence[Mapping], one_batch: preparation.PreparedDataset, dataset: preparation.PreparedDataset
 ) -> list[list[float]]:
@@ -312,22 +205,23 @@ def agreement(
     def compare(data: preparation.PreparedDataset) -> list[dict[str, Tensor]]:
         alone = [state.weights for state in trained_alone(members, data, 1)]
         for form in (grouped, vmapped):
-            stacked = trained_together(members, data, 1, form).stack.weights()
-            columns.append([difference(*pair) for pair in zip(stacked, alone, strict=True)])
+            stacked = trained_together(form, members, data, 1)
+            columns.append([difference(state.weights, own) for state, own in zip(stacked, alone, strict=True)])
         return alone
 
     with training.reproducible(1):
         compare(one_batch)  # whose first epoch is the first step
         alone = compare(dataset)
         rounded = trained_alone(members, dataset, 1, ROUNDING)
-        columns.append([difference(state.weights, weights) for state, weights in zip(rounded, alone, strict=True)])
+        columns.append([difference(state.weights, own) for state, own in zip(rounded, alone, strict=True)])
         with float64():
             compare(dataset)
         short = [{**settings, "epochs": SHORT} for settings in members]
-        columns.append(trained_together(short, dataset, SHORT, grouped).validation_accuracies())
-        for rounding in (0, ROUNDING):
-            states = trained_alone(short, dataset, SHORT, rounding)
-            columns.append([state.history[-1]["val_accuracy"] for state in states])
+        ways = (
+            trained_together(grouped, short, dataset, SHORT),
+            *(trained_alone(short, dataset, SHORT, rounding) for rounding in (0, ROUNDING)),
+        )
+        columns += [[state.history[-1]["val_accuracy"] for state in states] for states in ways]
     return columns
 
 
@@ -399,12 +293,11 @@ def row(width: str, size: int, way: str, typical: Mapping[str, float], ratios: R
 def speed_table(speeds: Sequence[Sequence[str]], started: float) -> Table:
     """Images a second of every stack."""
     return Table(
-        "The demo's network and images. So far this is a benchmark alone: the workflow trains a network a job. Images "
-        "a second of separate jobs, two at a time on a core each, and how many times as many a stack trains "
-        "(`grouped`, but for the last column). Starting Python and PyTorch, "
-        f"{started:.1f} s, is counted nowhere: a stack does it once, separate jobs once each. A third form, "
-        "convolutions as batched products of unfolded images and stacked kernels, is left out: its convolutions took "
-        "longer than those of separate networks.",
+        "The demo's network and images; `stack`, a key of an experiment, asks for it. Images a second of separate "
+        "jobs, two at a time on a core each, and how many times as many a stack trains (`grouped`, but for the last "
+        f"column). Starting Python and PyTorch, {started:.1f} s, is counted nowhere: a stack does it once, separate "
+        "jobs once each. A third form, convolutions as batched products of unfolded images and stacked kernels, is "
+        "left out: its convolutions took longer than those of separate networks.",
         ["width", "trainings", "separate jobs, images/s", *WAYS.values()],
         speeds,
     )

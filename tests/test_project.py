@@ -75,7 +75,7 @@ def test_the_library_imports_only_downward():
     floors = [
         {"errors"},
         {"files", "losses", "networks", "decisions", "schedule", "plotstyle", "provenance", "tuning", "devices"},
-        {"metrics", "equivalence", "ufm", "closed_form", "contrastive", "alignment", "safe_pickle"},
+        {"metrics", "equivalence", "ufm", "closed_form", "contrastive", "alignment", "safe_pickle", "stacking"},
         {"image_files", "downloads"},
         {"datasets"},
         {"preparation", "weights", "tables", "configuration", "jobs"},
