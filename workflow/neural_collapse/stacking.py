@@ -38,6 +38,9 @@ class StackedNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (S x N x K) and last-layer features (S x N x d) of images (S x N x C x H x W)."""
+        if self.size == 1:
+            logits, features = self.network(images[0])
+            return logits.unsqueeze(0), features.unsqueeze(0)
         channels = images.transpose(0, 1).flatten(1, 2).contiguous(memory_format=torch.channels_last)
         logits, features = (each.unflatten(1, (self.size, -1)).transpose(0, 1) for each in self.network(channels))
         return logits, features

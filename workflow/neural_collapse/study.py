@@ -757,9 +757,8 @@ class Run:
 
         The last digits of a run that is trained in a stack depend on the others in it.
         """
-        if self.stack is None:
-            return self._own_key
-        return digest([self._own_key, [run._own_key for run in self._together]])
+        together = self._together
+        return self._own_key if len(together) == 1 else digest([self._own_key, [run._own_key for run in together]])
 
     @property
     def _own_key(self) -> str:
