@@ -61,7 +61,7 @@ class Vmapped(stacking.StackedNetwork):
         # In a list, so that its parameters are not this network's.
         self._form = [copy.deepcopy(members[0])]
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, images: Tensor) -> Tensor:
         """As that of a stacked network."""
         (form,) = self._form
         form.train(self.training)
@@ -69,7 +69,7 @@ class Vmapped(stacking.StackedNetwork):
             name: tensor.unflatten(0, (self.size, -1)) if tensor.dim() else tensor.repeat(self.size)
             for name, tensor in [*self.network.named_parameters(), *self.network.named_buffers()]
         }
-        return vmap(lambda own, batch: functional_call(form, own, (batch,)))(tensors, images.contiguous())
+        return vmap(lambda own, batch: functional_call(form, own, (batch,))[0])(tensors, images.contiguous())
 
 
 Form = Callable[[Sequence[networks.Network], Tensor], stacking.StackedNetwork]

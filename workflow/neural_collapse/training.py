@@ -420,7 +420,7 @@ def _copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _as_called(
     network: stacking.StackedNetwork, device: torch.device, *, compiled: bool, cuda_graphs: bool
-) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+) -> Callable[[Tensor], Tensor]:
     """The network as the training loop calls it; weights and buffers stay the network's own.
 
     Args:
@@ -434,7 +434,7 @@ def _as_called(
     how = {"mode": "reduce-overhead"} if compiled else {"backend": "cudagraphs"}
     recorded = torch.compile(network, dynamic=False, **how)
 
-    def replayed(images: Tensor) -> tuple[Tensor, Tensor]:
+    def replayed(images: Tensor) -> Tensor:
         # What the step before left in the recording's memory may be overwritten now.
         torch.compiler.cudagraph_mark_step_begin()
         return recorded(images)
@@ -458,7 +458,7 @@ def _float32_products_in_tf32(allowed: bool) -> Iterator[None]:
 
 
 def _train_epoch(
-    network: Callable[[Tensor], tuple[Tensor, Tensor]],
+    network: Callable[[Tensor], Tensor],
     optimizer: torch.optim.Optimizer,
     member_losses: Sequence[Loss],
     training: DeviceImages,
@@ -482,16 +482,14 @@ def _train_epoch(
         pixels = [each.augmented(training.images[own], positions) for each, own in zip(randomness, picked, strict=True)]
         labels = training.labels[_stacked(picked)]
         with autocast:
-            logits, _ = network(_stacked([normalization(batch) for batch in pixels]))
-        batch_losses = _stacked(
-            [loss(*pair) for loss, *pair in zip(member_losses, logits.float(), labels, strict=True)]
-        )
+            logits = network(_stacked([normalization(batch) for batch in pixels]))
+        batch_losses = [loss(*pair) for loss, *pair in zip(member_losses, logits.float(), labels, strict=True)]
         optimizer.zero_grad(set_to_none=True)
-        batch_losses.sum().backward()
+        torch.autograd.backward(batch_losses)  # of their sum, in which no network has a share in another's
         if settings["clip_norm"] is not None:
             _clip(parameters, size, settings["clip_norm"])
         optimizer.step()
-        step_losses[:, step] = batch_losses.detach()
+        step_losses[:, step] = _stacked([batch_loss.detach() for batch_loss in batch_losses])
         correct += (logits.detach().argmax(dim=2) == labels).sum(dim=1)
 
     rate = optimizer.param_groups[0]["lr"]
@@ -546,7 +544,7 @@ def evaluate(
     for pixels, labels in zip(
         images.images.split(EVALUATION_BATCH), images.labels.split(EVALUATION_BATCH), strict=True
     ):
-        logits, _ = network(normalization(pixels).expand(network.size, -1, -1, -1, -1))
+        logits = network(normalization(pixels).expand(network.size, -1, -1, -1, -1))
         total += _stacked([loss(own, labels, reduction="sum") for loss, own in zip(member_losses, logits, strict=True)])
         correct += (logits.argmax(dim=2) == labels).sum(dim=1)
     return [
