@@ -88,6 +88,8 @@ def job(log: str | os.PathLike) -> Iterator[None]:
         os.dup2(original, descriptor)
         os.close(original)
     file.close()
+    # Python looks for garbage once more when it ends, through all that was imported: 0.7 s of a job with PyTorch.
+    gc.freeze()
 
 
 def _one_line(error: Exception) -> str | None:
