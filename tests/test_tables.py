@@ -117,8 +117,7 @@ def drawn(name: str, runs: pd.DataFrame, trajectories: pd.DataFrame):
 def test_every_figure_is_drawn_and_written_the_same_twice(experiment, tmp_path, name):
     for copy in ("a", "b"):
         figure = drawn(name, *experiment)
-        for suffix in ("pdf", "png"):
-            plotstyle.save(figure, tmp_path / f"{copy}.{suffix}")
+        plotstyle.save(figure, *(tmp_path / f"{copy}.{suffix}" for suffix in ("pdf", "png")))
     for suffix in ("pdf", "png"):
         assert (tmp_path / f"a.{suffix}").read_bytes() == (tmp_path / f"b.{suffix}").read_bytes()
     assert figure.get_suptitle().startswith("toy: ")

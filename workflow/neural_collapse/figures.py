@@ -115,7 +115,7 @@ def overview(runs: pd.DataFrame, trajectories: pd.DataFrame) -> Figure:
             _heatmap_height(runs, means),
             lambda part: _heatmaps(part, means, spreads, "test accuracy, %"),
         ),
-        "d  Difference of test accuracy": (
+        "d  Gap in test accuracy": (
             _heatmap_height(runs, gaps),
             lambda part: _gap_heatmaps(part, runs, gaps),
         ),
@@ -135,7 +135,7 @@ def overview(runs: pd.DataFrame, trajectories: pd.DataFrame) -> Figure:
 def _page(height: float, setting: str, draw) -> Figure:
     """A figure of a page's width with its setting above it."""
     with mpl.rc_context(plotstyle.RC):
-        figure = Figure(figsize=(plotstyle.PAGE_INCHES, height))
+        figure = Figure(figsize=(plotstyle.PAGE_INCHES, height), layout="constrained")
         figure.suptitle(setting, fontsize=8)
         draw(figure)
         return figure
@@ -170,15 +170,15 @@ _SPLIT_NAMES = {"train": "Training", "val": "Validation", "test": "Test"}
 
 def _evolution(figure: FigureBase, trajectories: pd.DataFrame, panels: dict[str, str]) -> list[Axes]:
     """A panel a column; a line a loss, the mean over seeds, and a band from the smallest to the largest seed."""
-    largest = _largest(trajectories)
+    seeds = _largest(trajectories).groupby(["loss", "epoch"])[[*panels]]
+    means, lowest, highest = seeds.mean(), seeds.min(), seeds.max()
     styles = plotstyle.loss_styles(dict.fromkeys(trajectories["loss"]))
     axes = figure.subplots(1, len(panels))
     for axis, (column, title) in zip(axes, panels.items(), strict=True):
         for loss, style in styles.items():
-            values = largest[largest["loss"] == loss].groupby("epoch")[column]
-            mean = values.mean()
+            mean, low, high = (table[column][loss] for table in (means, lowest, highest))
             axis.plot(mean.index, mean, label=loss, **style)
-            axis.fill_between(mean.index, values.min(), values.max(), color=style["color"], alpha=0.18, linewidth=0)
+            axis.fill_between(mean.index, low, high, color=style["color"], alpha=0.18, linewidth=0)
         axis.set_title(title)
         axis.set_xlabel("epoch")
     _legend(figure, axes[0])
@@ -242,13 +242,13 @@ def _seed_panels(figure: FigureBase, runs: pd.DataFrame) -> None:
     step = 0.8 / len(styles)
     for axis, width in zip(axes, widths, strict=True):
         for index, (loss, style) in enumerate(styles.items()):
-            for place, budget in enumerate(epochs):
-                chosen = (runs["width"] == width) & (runs["epochs"] == budget) & (runs["loss"] == loss)
-                values = runs.loc[chosen, "accuracy_test"]
-                x = place + (index - (len(styles) - 1) / 2) * step
-                point = {**style, "linestyle": "none", "alpha": 0.8}
-                axis.plot([x] * len(values), values, label=loss if place == 0 else None, **point)
-                axis.hlines(values.mean(), x - 0.4 * step, x + 0.4 * step, color=style["color"], linewidth=1.5)
+            chosen = runs[(runs["width"] == width) & (runs["loss"] == loss)]
+            places = chosen["epochs"].map(epochs.index) + (index - (len(styles) - 1) / 2) * step
+            point = {**style, "linestyle": "none", "alpha": 0.8}
+            axis.plot(places, chosen["accuracy_test"], label=loss, **point)
+            means = chosen["accuracy_test"].groupby(places).mean()
+            ends = means.index - 0.4 * step, means.index + 0.4 * step
+            axis.hlines(means, *ends, color=style["color"], linewidth=1.5)
         axis.set_title(f"width {width:g}")
         axis.set_xticks(range(len(epochs)), [f"{budget}" for budget in epochs])
         axis.set_xlabel("epochs")

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import matplotlib as mpl
+from fontTools import subset
 from matplotlib.figure import Figure
 
 from .files import atomic_path
@@ -40,10 +41,9 @@ RC = {
     "grid.linewidth": 0.5,
     "lines.linewidth": 1.4,
     "lines.markersize": 3.5,
-    "figure.dpi": 100,
-    "savefig.dpi": 200,
+    "figure.dpi": 200,  # of the PNG, and so of the layout
+    "axes.titley": 1.0,  # right above the panel, where Matplotlib would put it too after a search at every drawing
     "pdf.fonttype": 42,  # text stays text
-    "figure.constrained_layout.use": True,
 }
 
 
@@ -52,8 +52,25 @@ def loss_styles(losses: Iterable[str]) -> dict[str, dict]:
     return {loss: _STYLES[index % len(_STYLES)] for index, loss in enumerate(losses)}
 
 
-def save(figure: Figure, path: str | Path) -> None:
-    """Write a figure in the format of the suffix; the same figure gives the same bytes."""
-    metadata = {".pdf": {"CreationDate": None}, ".png": {"Software": None}}.get(Path(path).suffix)
-    with atomic_path(path) as temporary, mpl.rc_context(RC):
-        figure.savefig(temporary, metadata=metadata)
+def save(figure: Figure, *paths: str | Path) -> None:
+    """Write a figure in the format of each path's suffix; the same figure gives the same bytes."""
+    _embed_glyphs_alone()
+    with mpl.rc_context(RC):
+        if figure.axes and (layout := figure.get_layout_engine()):
+            # Found once for all formats, because it takes longer than to draw the figure. After that None, and not
+            # "none", which leaves a stand-in for which savefig draws everything twice.
+            layout.execute(figure)
+            figure.set_layout_engine(None)
+        for path in map(Path, paths):
+            metadata = {".pdf": {"CreationDate": None}, ".png": {"Software": None}}.get(path.suffix)
+            with atomic_path(path) as temporary:
+                figure.savefig(temporary, metadata=metadata)
+
+
+def _embed_glyphs_alone() -> None:
+    """Keep the tables for setting text out of the fonts of a PDF, where all text is set.
+
+    To cut them down to the glyphs in use takes half as long as to draw the figure, and Matplotlib has no option for it.
+    """
+    kept_out = subset.Options._drop_tables_default
+    subset.Options._drop_tables_default = sorted({*kept_out, "GDEF", "GPOS", "GSUB"})

@@ -31,7 +31,7 @@ def ufm_descent(descent: pd.DataFrame) -> Figure:
     }
     path = descent[descent["iteration"] > 0]
     with mpl.rc_context(RC):
-        figure = Figure(figsize=(COLUMN_INCHES, 3.4))
+        figure = Figure(figsize=(COLUMN_INCHES, 3.4), layout="constrained")
         axes = figure.subplots(2, 2, sharex=True)
         for axis, (column, label) in zip(axes.flat, panels.items(), strict=True):
             for loss, style in loss_styles(path["loss"].unique()).items():
@@ -53,7 +53,7 @@ def margin_regularisation(minima: pd.DataFrame, closed_forms: pd.DataFrame) -> F
     every_class = sorted(minima["classes"].unique())
     shown = every_class if len(every_class) < 3 else every_class[-2:]
     with mpl.rc_context(RC):
-        figure = Figure(figsize=(COLUMN_INCHES, 0.6 + 1.6 * len(shown)))
+        figure = Figure(figsize=(COLUMN_INCHES, 0.6 + 1.6 * len(shown)), layout="constrained")
         axes = figure.subplots(len(shown), 1, sharex=True, squeeze=False)
         for axis, classes in zip(axes.flat, shown, strict=True):
             for loss, style in loss_styles(minima["loss"].unique()).items():
@@ -80,7 +80,7 @@ def geometry(geometry: pd.DataFrame) -> Figure:
     rows = -(-(len(losses) + 1) // columns)
     class_colors = ["#0072B2", "#D55E00", "#009E73"]
     with mpl.rc_context({**RC, "axes.grid": False}):
-        figure = Figure(figsize=(COLUMN_INCHES, 0.35 + 1.2 * rows))
+        figure = Figure(figsize=(COLUMN_INCHES, 0.35 + 1.2 * rows), layout="constrained")
         axes = figure.subplots(rows, columns, subplot_kw={"aspect": "equal"}, squeeze=False)
         for axis in axes.flat:
             axis.set_axis_off()
@@ -127,7 +127,7 @@ def mse_bias(bias_sweep: pd.DataFrame, closed_forms: pd.DataFrame) -> Figure:
     swept = bias_sweep[bias_sweep["lambda_b"] > 0]
     sizes = swept.groupby(["loss", "classes"], sort=False)
     with mpl.rc_context(RC):
-        figure = Figure(figsize=(COLUMN_INCHES, 2.7))
+        figure = Figure(figsize=(COLUMN_INCHES, 2.7), layout="constrained")
         axis = figure.subplots()
         styles = loss_styles(range(sizes.ngroups))
         for (loss, classes), style in zip(sizes.groups, styles.values(), strict=True):
@@ -160,7 +160,7 @@ def contrastive_property(curves: pd.DataFrame, closed_forms: pd.DataFrame) -> Fi
     lines = closed_forms[(closed_forms["curve"] == "margin") & (closed_forms["classes"] == classes)]
     styles = loss_styles(curves["loss"].unique())
     with mpl.rc_context(RC):
-        figure = Figure(figsize=(COLUMN_INCHES, 4.1))
+        figure = Figure(figsize=(COLUMN_INCHES, 4.1), layout="constrained")
         upper, lower = figure.subplots(2, 1)
         for loss, style in styles.items():
             line_style = {"color": style["color"], "linestyle": style["linestyle"]}
@@ -189,7 +189,7 @@ def focal_tie(curves: pd.DataFrame, definition: pd.DataFrame) -> Figure:
     """phi(t) + c |t| below, at and above the c at which its minimiser is not unique, for the largest K that has one."""
     tied = definition.dropna(subset=["tie_c"]).sort_values("classes")
     with mpl.rc_context(RC):
-        figure = Figure(figsize=(COLUMN_INCHES, 2.3))
+        figure = Figure(figsize=(COLUMN_INCHES, 2.3), layout="constrained")
         axis = figure.subplots()
         axis.set_xlabel("margin $s = -t/(K-1)$")
         axis.set_ylabel("$\\phi(t) + c\\,|t| - \\phi(0)$")
@@ -218,7 +218,7 @@ def focal_convexity(focal_convexity: pd.DataFrame, closed_forms: pd.DataFrame) -
     """The p from which the focal loss is convex, over gamma: closed form, eigenvalues, and the paper's 0.21."""
     line = closed_forms[closed_forms["curve"] == "threshold"]
     with mpl.rc_context(RC):
-        figure = Figure(figsize=(COLUMN_INCHES, 2.3))
+        figure = Figure(figsize=(COLUMN_INCHES, 2.3), layout="constrained")
         axis = figure.subplots()
         axis.fill_between(line["x"], line["y"], 0.25, color="#56B4E9", alpha=0.2, linewidth=0)
         axis.plot(line["x"], line["y"], color="black", label="closed form")
@@ -246,7 +246,7 @@ def random_starts(starts: pd.DataFrame) -> Figure:
     rows = -(-len(settings) // columns)
     floor = 1e-17
     with mpl.rc_context(RC):
-        figure = Figure(figsize=(COLUMN_INCHES, 0.5 + 1.45 * rows))
+        figure = Figure(figsize=(COLUMN_INCHES, 0.5 + 1.45 * rows), layout="constrained")
         axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         for axis in axes.flat[len(settings) :]:
             axis.set_axis_off()

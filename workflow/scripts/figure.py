@@ -15,5 +15,4 @@ with job(snakemake.log[0]):
     for name in parts.keys() & {"runs", "trajectories"}:
         tables.require_complete(parts[name])
     figure = getattr(figures, snakemake.wildcards.figure)(**parts)
-    plotstyle.save(figure, snakemake.output.pdf)
-    plotstyle.save(figure, snakemake.output.png)
+    plotstyle.save(figure, snakemake.output.pdf, snakemake.output.png)

@@ -13,5 +13,4 @@ with job(snakemake.log[0]):
 
     draw = getattr(theory_figures, snakemake.params.figure)
     figure = draw(*(pd.read_csv(path) for path in snakemake.input))
-    plotstyle.save(figure, snakemake.output.pdf)
-    plotstyle.save(figure, snakemake.output.png)
+    plotstyle.save(figure, snakemake.output.pdf, snakemake.output.png)
