@@ -15,7 +15,7 @@ from neural_collapse.study import Study
 RUN = "runs/small/CE/width0.25/epochs7/seed1"
 LINES = """\
 device: CPU, because no GPU is there
-training on CPU, 1 threads from epoch 0
+training on CPU, 1 thread from epoch 0
 epoch 1/7  lr 0.1  loss 2.3651  train 10.00%  val 12.50%  5,000 images/s  1200 epochs/h  ETA 0:00:18
 epoch 2/7  lr 0.1  loss 1.5  train 50.00%  val 62.50%  5,000 images/s  1200 epochs/h  ETA 0:00:15
 """

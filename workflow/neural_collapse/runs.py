@@ -229,7 +229,9 @@ def snapshot_files(epochs: Iterable[int], folders: Iterable[str | Path], final: 
 
 
 def _device_name(device: torch.device, threads: int) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {threads} threads"
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU, {threads} thread" + ("" if threads == 1 else "s")
 
 
 def _snapshot(folder: Path, epoch: int) -> Path:
