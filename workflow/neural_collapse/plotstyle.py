@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import matplotlib as mpl
-from fontTools import subset
 from matplotlib.figure import Figure
 
 from .files import atomic_path
@@ -54,7 +53,6 @@ def loss_styles(losses: Iterable[str]) -> dict[str, dict]:
 
 def save(figure: Figure, *paths: str | Path) -> None:
     """Write a figure in the format of each path's suffix; the same figure gives the same bytes."""
-    _embed_glyphs_alone()
     with mpl.rc_context(RC):
         if figure.axes and (layout := figure.get_layout_engine()):
             # Found once for all formats, because it takes longer than to draw the figure. After that None, and not
@@ -65,12 +63,3 @@ def save(figure: Figure, *paths: str | Path) -> None:
             metadata = {".pdf": {"CreationDate": None}, ".png": {"Software": None}}.get(path.suffix)
             with atomic_path(path) as temporary:
                 figure.savefig(temporary, metadata=metadata)
-
-
-def _embed_glyphs_alone() -> None:
-    """Keep the tables for setting text out of the fonts of a PDF, where all text is set.
-
-    To cut them down to the glyphs in use takes half as long as to draw the figure, and Matplotlib has no option for it.
-    """
-    kept_out = subset.Options._drop_tables_default
-    subset.Options._drop_tables_default = sorted({*kept_out, "GDEF", "GPOS", "GSUB"})
