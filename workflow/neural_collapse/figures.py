@@ -115,7 +115,7 @@ def overview(runs: pd.DataFrame, trajectories: pd.DataFrame) -> Figure:
             _heatmap_height(runs, means),
             lambda part: _heatmaps(part, means, spreads, "test accuracy, %"),
         ),
-        "d  Gap in test accuracy": (
+        "d  Difference of test accuracy": (
             _heatmap_height(runs, gaps),
             lambda part: _gap_heatmaps(part, runs, gaps),
         ),
