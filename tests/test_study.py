@@ -149,6 +149,14 @@ def test_a_stack_has_the_runs_and_stems_of_its_members(small_config):
     assert {run.log_directory for run in runs} == {Path("results/logs/stacks/small/1/width0.25/epochs7")}
 
 
+def test_the_snapshots_of_stems_of_a_stack_are_told_apart_by_their_places(small_config):
+    (stack, _) = stacked(small_config, epochs=[3, 7, 14]).stacks
+    folders = stack.stem_snapshots(width="0.25", epochs="14")
+    for index, run in enumerate(stack.runs(width="0.25", epochs="14")):
+        assert folders[index::2] == run.stem_snapshots
+        assert len(run.stem_snapshots) == 2
+
+
 def test_in_a_stack_the_key_of_a_run_depends_on_the_others_in_it_alone(small_config):
     alone = train_keys(stacked(small_config, stack=1))
     before = train_keys(stacked(small_config))
