@@ -170,6 +170,20 @@ def test_a_job_that_uses_a_network_does_not_import_pandas(script):
     without("pandas", imports_of(ROOT / "workflow" / "scripts" / script))
 
 
+def test_an_extraction_does_not_import_the_compiler(small_run, digits, tmp_path):
+    """It is half of what importing PyTorch takes."""
+    code = f"""
+{imports_of(ROOT / "workflow" / "scripts" / "extract_features.py")}
+from neural_collapse import weights
+settings, dataset = {small_run().settings!r}, PreparedDataset.open({str(digits.directory / "manifest.json")!r})
+final = Path({str(tmp_path / "final.safetensors")!r})
+with training.reproducible(1):
+    weights.save(final, training.build_network(settings, dataset).state_dict(), {{"epoch": "0"}})
+    features.extract(settings, dataset, {{"final": final}}, device=training.resolve_device("cpu"), augmented=True)
+"""
+    without("torch._dynamo", code)
+
+
 def test_every_public_function_says_what_it_is():
     for module in ("losses", "networks", "datasets", "figures"):
         code = f"import neural_collapse.{module} as m; import inspect, sys; " + (

@@ -12,9 +12,9 @@ from neural_collapse.training import DeviceImages, EpochRandomness, Normalizatio
 CPU = torch.device("cpu")
 
 
-def trained(run, digits, **options) -> TrainingState:
-    with training.reproducible(1):
-        return train(run.settings, digits, device=CPU, **options)
+def trained(run, digits, *, compiled: bool = False, **options) -> TrainingState:
+    with training.reproducible(1, compiled=compiled):
+        return train(run.settings, digits, device=CPU, compiled=compiled, **options)
 
 
 def bits(state: TrainingState) -> dict:
@@ -207,6 +207,17 @@ def test_what_is_compiled_and_recorded_is_what_the_study_asks_for(
     assert told == ([] if options is None else [options])
     if options is None:
         assert called is network
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_only_a_compiled_training_tells_the_compiler_to_be_deterministic(compiled):
+    from torch._inductor import config as compiler
+
+    with training.reproducible(1, compiled=compiled):
+        assert torch.get_deterministic_debug_mode() == 1  # it warns
+        assert compiler.deterministic is compiled
+    assert torch.get_deterministic_debug_mode() == 0
+    assert not compiler.deterministic
 
 
 def test_a_compiled_training_is_the_same_up_to_rounding(small_run, digits):

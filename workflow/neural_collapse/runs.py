@@ -89,7 +89,7 @@ def trained_segment(
                 checkpoints.offer(states)
 
         try:
-            with training.reproducible(threads):
+            with training.reproducible(threads, compiled=compile):
                 states = training.train_together(
                     members,
                     dataset,

@@ -160,16 +160,23 @@ def resolve_device(name: str) -> torch.device:
 
 
 @contextmanager
-def reproducible(threads: int) -> Iterator[None]:
-    """The same bits at the same seed, device and number of CPU threads."""
+def reproducible(threads: int, *, compiled: bool = False) -> Iterator[None]:
+    """The same bits at the same seed, device and number of CPU threads.
+
+    Args:
+        compiled: whether PyTorch's compiler is used inside, and has to keep to it as well.
+    """
     deterministic = torch.utils.deterministic
     before = (
-        torch.are_deterministic_algorithms_enabled(),
+        torch.get_deterministic_debug_mode(),
         deterministic.fill_uninitialized_memory,
         torch.get_num_threads(),
     )
     # Where an operation has no deterministic form PyTorch warns, and the job's log keeps the warning.
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_deterministic_debug_mode("warn")
+    if compiled:
+        # The same again and for the compiler, which this call imports: a second that other jobs can do without.
+        torch.use_deterministic_algorithms(True, warn_only=True)
     # With it comes a pass over every new tensor, to show what reads memory before writing to it; nothing here does.
     deterministic.fill_uninitialized_memory = False
     torch.set_num_threads(threads)
@@ -180,7 +187,9 @@ def reproducible(threads: int) -> Iterator[None]:
         with _float32_products_in_tf32(False):
             yield
     finally:
-        torch.use_deterministic_algorithms(before[0])
+        if compiled:
+            torch.use_deterministic_algorithms(before[0] > 0)
+        torch.set_deterministic_debug_mode(before[0])
         deterministic.fill_uninitialized_memory = before[1]
         torch.set_num_threads(before[2])
         torch.set_flush_denormal(False)
