@@ -12,6 +12,7 @@ import sys
 import time
 
 import pandas as pd
+import pytest
 import yaml
 from neural_collapse import configuration
 from neural_collapse.study import Study
@@ -187,33 +188,6 @@ def test_a_stack_trains_the_runs_of_several_losses_and_seeds_in_one_job(workflow
     assert (added["train_stack_small_1"], added["train_stack_small_2"]) == (1, 1), "the new budget alone"
 
 
-def test_a_killed_stack_goes_on_where_it_was_and_ends_with_the_same_bits(workflow, tmp_path_factory):
-    experiment = workflow.config["experiments"]["small"]
-    experiment |= {"widths": [0.25], "epochs": [40], "stack": 2, "figures": ["nc_evolution"]}
-    experiment["training"] |= {"batch_size": 20}
-    workflow.config["compute"] = {"checkpoint_minutes": 0}
-    log = workflow.directory / "results/logs/stacks/small/1/width0.25/epochs40/train.log"
-    profile = ["--workflow-profile", str(ROOT / "profiles" / "default"), "--cores", "2"]
-    process = subprocess.Popen(
-        workflow.command(*profile), cwd=workflow.directory, stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    while not (log.exists() and "FL seed1: epoch 10/40" in log.read_text()):
-        assert process.poll() is None, "Snakemake ended before it could be killed"
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    workflow.run("--unlock")
-    workflow.run()
-    assert int(log.read_text().partition("from epoch ")[2].split()[0]) >= 9
-    whole = Workflow(tmp_path_factory.mktemp("whole"), workflow.config)
-    whole.run()
-    for loss in ("CE", "FL"):
-        run = f"results/runs/small/{loss}/width0.25/epochs40/seed1"
-        for name in ("best.safetensors", "final.safetensors", "features.npz"):
-            first, second = (place.directory / run / name for place in (workflow, whole))
-            assert first.read_bytes() == second.read_bytes(), name
-
-
 def test_a_mistake_in_the_config_is_one_line_and_status_2_before_any_job(workflow):
     workflow.config["losses"]["FL"]["gamma"] = -1
     result = workflow.run(check=False)
@@ -247,17 +221,28 @@ def test_results_of_another_clone_are_taken_as_they_are(finished, tmp_path):
     assert clone.planned() == {}
 
 
-def test_a_killed_snakemake_goes_on_where_it_was_and_ends_with_the_same_bits(workflow, tmp_path_factory):
-    workflow.config["experiments"]["small"] |= {"losses": ["CE"], "widths": [0.25], "epochs": [80]}
+@pytest.mark.parametrize(
+    ("stack", "log", "line"),
+    [
+        (1, "results/runs/small/FL/width0.25/epochs80/seed1/train.log", "epoch 10/80"),
+        (2, "results/logs/stacks/small/1/width0.25/epochs80/train.log", "FL seed1: epoch 10/80"),
+    ],
+    ids=["alone", "stacked"],
+)
+def test_a_killed_snakemake_goes_on_where_it_was_and_ends_with_the_same_bits(
+    workflow, tmp_path_factory, stack, log, line
+):
+    workflow.config["experiments"]["small"] |= {"widths": [0.25], "epochs": [80], "stack": stack}
     workflow.config["experiments"]["small"]["training"] |= {"batch_size": 20}
     workflow.config["compute"] = {"checkpoint_minutes": 0}
-    run = "results/runs/small/CE/width0.25/epochs80/seed1"
-    log = workflow.directory / run / "train.log"
+    run = "results/runs/small/FL/width0.25/epochs80/seed1"
+    log = workflow.directory / log
+    target = [f"{run}/nc_metrics.csv"]
     profile = ["--workflow-profile", str(ROOT / "profiles" / "default"), "--cores", "2"]
     process = subprocess.Popen(
-        workflow.command(*profile), cwd=workflow.directory, stderr=subprocess.DEVNULL, start_new_session=True
+        workflow.command(*profile, *target), cwd=workflow.directory, stderr=subprocess.DEVNULL, start_new_session=True
     )
-    while not (log.exists() and "epoch 10/80" in log.read_text()):
+    while not (log.exists() and line in log.read_text()):
         assert process.poll() is None, "Snakemake ended before it could be killed"
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL)
@@ -265,13 +250,13 @@ def test_a_killed_snakemake_goes_on_where_it_was_and_ends_with_the_same_bits(wor
     assert not (workflow.directory / run / "run.json").exists()
     assert workflow.run(check=False).returncode != 0, "the folder is still locked"
     workflow.run("--unlock")
-    workflow.run("--rerun-incomplete", f"{run}/nc_metrics.csv")
+    workflow.run("--rerun-incomplete", *target)
     assert int(re.search(r"training on .* from epoch (\d+)", log.read_text())[1]) >= 9
 
-    alone = Workflow(tmp_path_factory.mktemp("alone"), workflow.config)
-    alone.run(f"{run}/nc_metrics.csv")
+    whole = Workflow(tmp_path_factory.mktemp("whole"), workflow.config)
+    whole.run(*target)
     for name in ("best.safetensors", "final.safetensors", "features.npz", "nc_metrics.csv"):
-        assert (workflow.directory / run / name).read_bytes() == (alone.directory / run / name).read_bytes(), name
+        assert (workflow.directory / run / name).read_bytes() == (whole.directory / run / name).read_bytes(), name
 
 
 def test_two_experiments_may_share_a_dataset_and_have_lists_of_their_own(workflow):

@@ -362,7 +362,9 @@ def train_together(
         mode), accuracies in 0..1, seconds (of the S networks' epoch the S-th part) and images_per_second (of all S).
 
     Raises:
-        InputError: where a loss is not finite; names loss, seed, epoch, step and learning rate.
+        InputError: where a loss is not finite; names epoch, step and learning rate, and of several trainings loss and
+            seed. Where the network has no form for several (see `stacking.stacked`).
+        ValueError: where members differ in more than loss and seed.
     """
     settings = _shared(members)
     until = settings["epochs"] if until is None else until
