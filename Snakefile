@@ -4,7 +4,7 @@
 #   snakemake --cores 4 --configfile config/paper.yaml          another study
 #   snakemake --cores 4 results/figures/demo/nc_evolution.pdf   one figure, and only what it needs
 #
-# Everything produced is under results/: datasets, runs, tables and figures.
+# Everything produced is under results/; what is expensive is in folders that are named by all that determined it.
 
 import os
 import sys
@@ -15,14 +15,15 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 # The library that lies beside this workflow, here and in every job, whatever else is installed.
-LIBRARY = str(Path(workflow.current_basedir) / "workflow")
+LIBRARY = str(Path(workflow.current_basedir) / "src")
 sys.path.insert(0, LIBRARY)
 os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [LIBRARY, os.getenv("PYTHONPATH")])))
 
-from neural_collapse import configuration
-from neural_collapse.errors import InputError
-from neural_collapse.study import CANDIDATE, CANDIDATE_STEM, CHOICE, RUN, STACK_LOGS, STACK_STEM_LOGS, STEM, Study
-from neural_collapse.theory import FIGURES, STEPS, TABLES
+from equal_losses.running.errors import InputError
+from equal_losses.study import configuration, listing
+from equal_losses.study.fingerprints import Codebase
+from equal_losses.study.grid import Study
+from equal_losses.study.keys import Steps
 
 # A configfile directive is merged with --configfile, so the default study is named only where no other is given.
 if "experiments" not in config:
@@ -30,49 +31,45 @@ if "experiments" not in config:
     configfile: Path(workflow.current_basedir) / "config" / "demo.yaml"
 
 
+# Where results/ is: below a prefix, if another workflow uses this one as a module and says so.
+ROOT = Path(workflow.modifier.path_modifier.prefix or "")
+
 try:
     if workflow.modifier.is_main_snakefile():  # the files of a workflow that uses this one as a module are its own
         configuration.check_files(workflow.configfiles)
     study = Study(config)
+    if workflow.is_main_process:
+        listing.save(study, ROOT, listing.found(study))
+    steps = Steps(study, Codebase(), ROOT, listing.saved(study, ROOT))
 except InputError as error:
     print(f"config: {error}", file=sys.stderr)
     sys.exit(2)
 
 
-SNAKEFILE = str(Path(workflow.current_basedir) / "Snakefile")
-# How Snakemake is called on this study, as the page says it before a target, which --configfile would take for a file.
-FILES = [os.path.relpath(path) for path in workflow.configfiles]
-COMMAND = " ".join(["snakemake", *(["--configfile", *FILES] if FILES else []), "--cores 2"])
-
-
-wildcard_constraints:
-    **study.wildcards,
-
-
+include: "workflow/rules/common.smk"
 include: "workflow/rules/datasets.smk"
 include: "workflow/rules/training.smk"
-include: "workflow/rules/features.smk"
-include: "workflow/rules/stacks.smk"
 include: "workflow/rules/tuning.smk"
-include: "workflow/rules/metrics.smk"
+include: "workflow/rules/stacks.smk"
+include: "workflow/rules/linking.smk"
+include: "workflow/rules/evaluation.smk"
+include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/theory.smk"
 include: "workflow/rules/report.smk"
 
 
 rule all:
+    default_target: True
     input:
-        study.figures,
+        rules.figures.input,
+        rules.theory.input,
+        f"{STUDY}/claims.csv".format(study=study.name),
+        f"{STUDY}/report.html".format(study=study.name),
 
 
-rule datasets:
-    input:
-        study.dataset_manifests,
-
-
-rule figures:
-    input:
-        study.figures,
+if workflow.is_main_process:
+    mark()
 
 
 onstart:

@@ -1,23 +1,20 @@
 rule prepare_dataset:
     output:
-        # Each by a name of its own, which Snakemake's cache between workflows asks for.
-        **{
-            f"{kind}_{split}": f"results/datasets/{{dataset}}/{kind}_{split}.npy"
-            for kind in ["images", "labels"]
-            for split in ["train", "val", "test"]
-        },
-        manifest="results/datasets/{dataset}/manifest.json",
+        expand(f"{DATASET}/{{file}}", file=DATASET_FILES, allow_missing=True),
+        key=f"{DATASET}/key.json",
     log:
-        "results/logs/prepare_dataset/{dataset}.log",
-    cache: True
+        f"{DATASET}/prepare_dataset.log",
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=lambda wc, attempt: 8000 * attempt,
-        runtime=lambda wc, attempt: 60 * attempt,
+        mem_mb=memory,
+        runtime=60,
     params:
-        key=lambda wc: study.dataset_key(wc.dataset),
-        source=lambda wc: study.dataset_source(wc.dataset),
-        split=lambda wc: study.dataset_split(wc.dataset),
+        step=task,
     script:
         "../scripts/prepare_dataset.py"
+
+
+rule datasets:
+    input:
+        [steps.dataset(name).file("manifest.json") for name in study.datasets],

@@ -1,26 +1,29 @@
 rule figure:
     input:
-        unpack(lambda wc: study.experiments[wc.experiment].figure_tables(wc.figure)),
+        unpack(inputs(f"{FIGURES}/{{figure}}")),
+        wanted=wanted(f"{FIGURES}/{{figure}}"),
     output:
-        pdf="results/figures/{experiment}/{figure}.pdf",
+        pdf=f"{FIGURES}/{{figure}}.pdf",
         png=report(
-            "results/figures/{experiment}/{figure}.png",
+            f"{FIGURES}/{{figure}}.png",
             caption="../report/figure.rst",
             category="Figures",
             subcategory="{experiment}",
             labels={"figure": "{figure}"},
         ),
+        made=made(f"{FIGURES}/{{figure}}"),
     log:
-        "results/logs/figure/{experiment}/{figure}.log",
+        f"{FIGURES}/{{figure}}.log",
     localrule: True
     conda:
         "../../envs/environment.yaml"
-    resources:
-        mem_mb=1000,
-        runtime=10,
     params:
-        key=lambda wc: study.experiments[wc.experiment].figure_key(wc.figure),
-        # It depends on `threads` in name only, which keeps it from drawing the figure again.
-        caption=lambda wc, threads: study.caption(wc.figure),
+        step=task,
+        caption=caption("figures.experiment"),
     script:
         "../scripts/figure.py"
+
+
+rule figures:
+    input:
+        [each.file(".pdf") for each in steps.figures],

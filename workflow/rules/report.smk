@@ -1,78 +1,42 @@
-# The ledger of claims, the page for readers, and Snakemake's own report, which the page carries at its end.
+# The product of a study: the ledger of claims, and the page for readers.
+
+# How Snakemake is called on this study, as the page says it before a target, which --configfile would take for a file.
+FILES = [os.path.relpath(path) for path in workflow.configfiles]
+COMMAND = " ".join(["snakemake", *(["--configfile", *FILES] if FILES else []), "--cores 2"])
 
 
 rule claims:
     input:
-        unpack(lambda wc: study.claim_tables),
+        unpack(inputs(f"{STUDY}/claims")),
+        wanted=wanted(f"{STUDY}/claims"),
     output:
-        claims=report("results/claims.csv", caption="../report/claims.rst", category="Claims"),
+        claims=report(f"{STUDY}/claims.csv", caption="../report/claims.rst", category="Claims"),
+        made=made(f"{STUDY}/claims"),
     log:
-        "results/logs/claims.log",
+        f"{STUDY}/claims.log",
     localrule: True
     conda:
         "../../envs/environment.yaml"
-    resources:
-        mem_mb=1000,
-        runtime=10,
     params:
-        key=lambda wc: study.claims_key,
-        experiments=list(study.experiments),
-        thresholds=study.config["evidence"],
+        step=task,
     script:
         "../scripts/claims.py"
 
 
 rule page:
     input:
-        unpack(lambda wc: study.page_inputs),
+        unpack(inputs(f"{STUDY}/report")),
+        wanted=wanted(f"{STUDY}/report"),
     output:
-        page="results/report/page.html",
+        page=f"{STUDY}/report.html",
+        made=made(f"{STUDY}/report"),
     log:
-        "results/logs/page.log",
+        f"{STUDY}/report.log",
     localrule: True
     conda:
         "../../envs/environment.yaml"
-    resources:
-        mem_mb=1000,
-        runtime=10,
     params:
-        key=lambda wc: study.page_key,
-        sections=lambda wc: study.page_sections,
-        theory=lambda wc: study.theory_captions,
+        step=task,
         command=COMMAND,
     script:
         "../scripts/page.py"
-
-
-rule explorer:
-    input:
-        study.figures,
-        study.theory.figures,
-        "results/claims.csv",
-    output:
-        explorer="results/report/explorer.html",
-    log:
-        "results/logs/explorer.log",
-    localrule: True
-    conda:
-        "../../envs/environment.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=60,
-    params:
-        key=lambda wc: study.page_key,
-        snakefile=SNAKEFILE,
-        config=config,
-        targets=["all", "theory", "claims"],
-    script:
-        "../scripts/explorer.py"
-
-
-use rule page as report with:
-    input:
-        unpack(lambda wc: study.page_inputs),
-        explorer="results/report/explorer.html",
-    output:
-        page="results/report.html",
-    log:
-        "results/logs/report.log",

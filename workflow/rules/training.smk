@@ -1,67 +1,83 @@
-# Training, a run a job. The scripts take several runs, which `stacks` makes use of; here each is a list of one.
+# A run, trained by itself: (loss, width, epochs, seed) of an experiment.
 
 
-rule train_stem:
+rule train_trunk:
     input:
-        unpack(lambda wc: study.stem(**wc).inputs),
-        stem=lambda wc: study.stem(**wc).stem_states,
+        unpack(inputs(TRUNK)),
     output:
-        state=[temp(f"{STEM}/state.safetensors")],
-        snapshots=[temp(directory(f"{STEM}/snapshots"))],
+        state=temp(f"{TRUNK}/state.safetensors"),
+        snapshots=temp(f"{TRUNK}/snapshots.safetensors"),
+        key=temp(f"{TRUNK}/key.json"),
     log:
-        f"{STEM}/train_stem.log",
-    wildcard_constraints:
-        experiment=study.unstacked_wildcard,
-    # One that goes on before a new one: the states and snapshots of a (loss, seed) come and go before the next begins.
-    priority: lambda wc: 1 if study.stem(**wc).parent else 0
+        f"{TRUNK}/train_trunk.log",
+    # One that goes on before a new one: what a (loss, seed) leaves for a while goes before the next begins.
+    priority: goes_on
     conda:
         "../../envs/environment.yaml"
     threads: study.compute["threads"]
     resources:
         gpu=study.gpus,
-        mem_mb=lambda wc, attempt: 8000 * attempt,
-        runtime=lambda wc, attempt: study.stem(**wc).minutes(attempt),
+        mem_mb=memory,
+        runtime=minutes,
     params:
-        key=lambda wc: [study.stem(**wc).key],
-        names=[],
-        settings=lambda wc: [study.stem(**wc).settings],
-        snapshot_epochs=lambda wc: study.stem(**wc).snapshot_epochs,
-        scratch=lambda wc: study.stem(**wc).scratch,
-        compute=lambda wc, threads: study.job_compute(threads),
+        step=task,
+        compute=compute,
     script:
-        "../scripts/train_stem.py"
+        "../scripts/train_trunk.py"
 
 
 rule train:
     input:
-        unpack(lambda wc: study.run(**wc).inputs),
-        stem=lambda wc: study.run(**wc).stem_states,
+        unpack(inputs(RUN)),
     output:
-        history=[f"{RUN}/history.csv"],
-        best=[f"{RUN}/best.safetensors"],
-        final=[f"{RUN}/final.safetensors"],
-        run=[f"{RUN}/run.json"],
-        snapshots=[temp(directory(f"{RUN}/snapshots"))],
+        history=f"{RUN}/history.csv",
+        best=f"{RUN}/best.safetensors",
+        final=f"{RUN}/final.safetensors",
+        snapshots=f"{RUN}/snapshots.safetensors",
+        run=f"{RUN}/run.json",
+        key=f"{RUN}/key.json",
     log:
         f"{RUN}/train.log",
     wildcard_constraints:
-        experiment=study.trained_wildcard,
-    # Before stems, because what frees a state or snapshots goes first.
+        experiment=TRAINED,
+    # Before trunks, because what frees a trunk goes first.
     priority: 2
     conda:
         "../../envs/environment.yaml"
     threads: study.compute["threads"]
     resources:
         gpu=study.gpus,
-        mem_mb=lambda wc, attempt: 8000 * attempt,
-        runtime=lambda wc, attempt: study.run(**wc).minutes(attempt),
+        mem_mb=memory,
+        runtime=minutes,
     params:
-        key=lambda wc: [study.run(**wc).train_key],
-        names=[],
-        identities=lambda wc: [study.run(**wc).identity],
-        settings=lambda wc: [study.run(**wc).settings],
-        snapshot_epochs=lambda wc: study.run(**wc).snapshot_epochs,
-        scratch=lambda wc: study.run(**wc).scratch,
-        compute=lambda wc, threads: study.job_compute(threads),
+        step=task,
+        compute=compute,
     script:
         "../scripts/train.py"
+
+
+rule extract_features:
+    input:
+        unpack(inputs(f"{RUN}/{FEATURES}")),
+    output:
+        features=f"{RUN}/{FEATURES}/features.npz",
+        key=f"{RUN}/{FEATURES}/key.json",
+    log:
+        f"{RUN}/{FEATURES}/extract_features.log",
+    wildcard_constraints:
+        experiment=TRAINED,
+    # First of all, because it may free the snapshots.
+    priority: 3
+    conda:
+        "../../envs/environment.yaml"
+    threads: study.compute["threads"]
+    resources:
+        gpu=study.gpus,
+        mem_mb=memory,
+        runtime=minutes,
+    params:
+        step=task,
+        compute=compute,
+        keep_snapshots=keep_snapshots,
+    script:
+        "../scripts/extract_features.py"

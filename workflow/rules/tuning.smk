@@ -1,83 +1,58 @@
-# A weight decay for every (loss, width, epochs), where the config lists candidates. Candidates are trained like runs,
-# the best is chosen on validation data, and the grid takes over the candidates that it would train again.
+# A weight decay for every (loss, width, epochs), where the configuration lists candidates: candidates are trained like
+# runs, the best is chosen on validation data, and seeds without candidates are trained with the choice.
 
 
-use rule train_stem as train_candidate_stem with:
+use rule train_trunk as train_candidate_trunk with:
+    input:
+        unpack(inputs(CANDIDATE_TRUNK)),
     output:
-        state=[temp(f"{CANDIDATE_STEM}/state.safetensors")],
-        snapshots=[temp(directory(f"{CANDIDATE_STEM}/snapshots"))],
+        state=temp(f"{CANDIDATE_TRUNK}/state.safetensors"),
+        snapshots=temp(f"{CANDIDATE_TRUNK}/snapshots.safetensors"),
+        key=temp(f"{CANDIDATE_TRUNK}/key.json"),
     log:
-        f"{CANDIDATE_STEM}/train_stem.log",
+        f"{CANDIDATE_TRUNK}/train_trunk.log",
 
 
 use rule train as train_candidate with:
+    input:
+        unpack(inputs(CANDIDATE)),
     output:
-        history=[f"{CANDIDATE}/history.csv"],
-        best=[f"{CANDIDATE}/best.safetensors"],
-        final=[f"{CANDIDATE}/final.safetensors"],
-        run=[f"{CANDIDATE}/run.json"],
-        snapshots=[temp(directory(f"{CANDIDATE}/snapshots"))],
+        history=f"{CANDIDATE}/history.csv",
+        best=f"{CANDIDATE}/best.safetensors",
+        final=f"{CANDIDATE}/final.safetensors",
+        snapshots=f"{CANDIDATE}/snapshots.safetensors",
+        run=f"{CANDIDATE}/run.json",
+        key=f"{CANDIDATE}/key.json",
     log:
         f"{CANDIDATE}/train.log",
     wildcard_constraints:
-        experiment=study.wildcards["experiment"],
+        experiment=LINKED,
 
 
-use rule extract_features as extract_candidate_features with:
+use rule extract_features as extract_candidate with:
     input:
-        manifest=lambda wc: study.run(**wc).experiment.manifest,
-        snapshots=[f"{CANDIDATE}/snapshots"],
-        stem_snapshots=lambda wc: study.run(**wc).stem_snapshots,
-        final=[f"{CANDIDATE}/final.safetensors"],
-        best=[f"{CANDIDATE}/best.safetensors"],
+        unpack(inputs(f"{CANDIDATE}/{FEATURES}")),
     output:
-        features=[f"{CANDIDATE}/features.npz"],
+        features=f"{CANDIDATE}/{FEATURES}/features.npz",
+        key=f"{CANDIDATE}/{FEATURES}/key.json",
     log:
-        f"{CANDIDATE}/extract_features.log",
+        f"{CANDIDATE}/{FEATURES}/extract_features.log",
     wildcard_constraints:
-        experiment=study.wildcards["experiment"],
+        experiment=LINKED,
 
 
 rule choose_weight_decay:
     input:
-        records=lambda wc: study.choice(**wc).records,
+        unpack(inputs(CHOICE)),
     output:
-        choice=CHOICE,
+        choice=f"{CHOICE}/weight_decay.json",
+        key=f"{CHOICE}/key.json",
     log:
-        CHOICE.replace(".json", ".log"),
+        f"{CHOICE}/choose_weight_decay.log",
     localrule: True
     conda:
         "../../envs/environment.yaml"
-    resources:
-        mem_mb=1000,
-        runtime=10,
     params:
-        key=lambda wc: study.choice(**wc).key,
+        step=task,
     script:
         "../scripts/choose_weight_decay.py"
-
-
-rule adopt_candidate:
-    input:
-        unpack(lambda wc: study.run(**wc).adoption_inputs),
-    output:
-        history=f"{RUN}/history.csv",
-        best=f"{RUN}/best.safetensors",
-        final=f"{RUN}/final.safetensors",
-        run=f"{RUN}/run.json",
-        features=f"{RUN}/features.npz",
-    log:
-        f"{RUN}/adopt_candidate.log",
-    wildcard_constraints:
-        experiment=study.adopted_wildcard,
-    localrule: True
-    conda:
-        "../../envs/environment.yaml"
-    resources:
-        mem_mb=1000,
-        runtime=10,
-    params:
-        key=lambda wc: study.run(**wc).features_key,
-        candidates=lambda wc: study.run(**wc).experiment.tuning["candidates"],
-    script:
-        "../scripts/adopt_candidate.py"

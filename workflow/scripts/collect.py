@@ -1,15 +1,12 @@
 """Rule collect: the tables of an experiment."""
 
-from typing import TYPE_CHECKING
+from equal_losses.running.shell import job
 
-from neural_collapse.jobs import job
+with job(snakemake) as task:
+    from equal_losses.statistics import tables
 
-if TYPE_CHECKING:
-    from snakemake.script import snakemake
-
-with job(snakemake.log[0]):
-    from neural_collapse import tables
-
-    runs, trajectories = tables.collect(snakemake.input.runs, snakemake.input.metrics)
+    runs, trajectories = tables.collect(
+        task.settings["identities"], snakemake.input.records, snakemake.input.metrics, task.settings["folders"]
+    )
     tables.write(snakemake.output.runs, runs)
     tables.write(snakemake.output.trajectories, trajectories)

@@ -1,39 +1,25 @@
-"""Rule extract_features: the weights of a run's snapshots, or of several runs', to what the metrics need."""
+"""Rules extract_features and extract_candidate: the weights of a run's snapshots to what the metrics need."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from neural_collapse.devices import lease
-from neural_collapse.jobs import job
+from equal_losses.running.gpus import lease
+from equal_losses.running.shell import job
 
-if TYPE_CHECKING:
-    from snakemake.script import snakemake
+compute = snakemake.params.compute
 
-params, source = snakemake.params, snakemake.input
+with job(snakemake) as task, lease(compute["device"]):
+    from equal_losses.datasets._prepared import PreparedDataset
+    from equal_losses.metrics import extraction
 
-with job(snakemake.log[0]), lease(params.compute["device"]):
-    import numpy as np
-    from neural_collapse import features, runs, training
-    from neural_collapse.files import atomic_path
-    from neural_collapse.preparation import PreparedDataset
-
-    dataset = PreparedDataset.open(source.manifest)
-    device = training.resolve_device(params.compute["device"])
-    count = len(params.settings)
-    for index, path in enumerate(snakemake.output.features):
-        with training.reproducible(params.compute["threads"]):
-            arrays = features.extract(
-                params.settings[index],
-                dataset,
-                runs.snapshot_files(
-                    params.snapshot_epochs,
-                    # Of stems there are as many folders of each run, in the order of the runs.
-                    [source.snapshots[index], *source.stem_snapshots[index::count]],
-                    Path(source.final[index]),
-                    Path(source.best[index]),
-                ),
-                device=device,
-                augmented=params.augmented,
-            )
-        with atomic_path(path) as temporary:
-            np.savez(temporary, key=params.key[index], **arrays)
+    snapshots, best = map(Path, snakemake.input.weights)
+    extraction.write_features(
+        Path(snakemake.output.features),
+        task.settings["run"],
+        PreparedDataset.open(snakemake.input.dataset[0]),
+        extraction.snapshots_of_run(snapshots, best, task.settings["snapshot_epochs"]),
+        augmented=task.settings["augmented"],
+        compute=compute,
+    )
+    task.seal()
+    if not snakemake.params.keep_snapshots:
+        snapshots.unlink()

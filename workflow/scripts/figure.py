@@ -1,18 +1,16 @@
-"""Rule figure: one figure of an experiment, as PDF and PNG."""
+"""Rules figure and theory_figure: one figure, as PDF and PNG."""
 
-from typing import TYPE_CHECKING
+from importlib import import_module
 
-from neural_collapse.jobs import job
+from equal_losses.running.shell import job
 
-if TYPE_CHECKING:
-    from snakemake.script import snakemake
+with job(snakemake) as task:
+    from equal_losses.figures import style
+    from equal_losses.statistics import tables
 
-with job(snakemake.log[0]):
-    import pandas as pd
-    from neural_collapse import figures, plotstyle, tables
-
-    parts = {name: pd.read_csv(path) for name, path in snakemake.input.items()}
+    parts = {name: tables.read(snakemake.input[name][0]) for name in task.ingredients["inputs"]}
     for name in parts.keys() & {"runs", "trajectories"}:
         tables.require_complete(parts[name])
-    figure = getattr(figures, snakemake.wildcards.figure)(**parts)
-    plotstyle.save(figure, snakemake.output.pdf, snakemake.output.png)
+    figures = import_module(f"equal_losses.{task.settings['package']}")
+    figure = figures.load(task.settings["figure"])(**parts)
+    style.save(figure, snakemake.output.pdf, snakemake.output.png)

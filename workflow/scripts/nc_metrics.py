@@ -1,13 +1,8 @@
-"""Rule nc_metrics: the metrics of a run, a row a snapshot."""
+"""Rule nc_metrics: the metrics of a run, one row per snapshot."""
 
-from typing import TYPE_CHECKING
+from equal_losses.running.shell import job
 
-from neural_collapse.jobs import job
+with job(snakemake):
+    from equal_losses.statistics import tables
 
-if TYPE_CHECKING:
-    from snakemake.script import snakemake
-
-with job(snakemake.log[0]):
-    from neural_collapse import tables
-
-    tables.write(snakemake.output.metrics, tables.metrics_of_snapshots(snakemake.input.features))
+    tables.write(snakemake.output.metrics, tables.metrics_of_snapshots(snakemake.input.features[0]))

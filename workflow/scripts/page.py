@@ -1,32 +1,33 @@
-"""Rules page and report: the page for readers, the latter with Snakemake's own report in it."""
+"""Rule page: the page for readers."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from itertools import islice
 
-from neural_collapse.jobs import job
+from equal_losses.running.shell import job
 
-if TYPE_CHECKING:
-    from snakemake.script import snakemake
+source = snakemake.input
 
-params, source = snakemake.params, snakemake.input
+with job(snakemake) as task:
+    from equal_losses.page import page
+    from equal_losses.running.sources import ROOT
 
-with job(snakemake.log[0]):
-    import pandas as pd
-    from neural_collapse import page
+    def at(paths, figures):
+        return [{**figure, "path": path} for figure, path in zip(figures, paths, strict=False)]
 
-    def images(figures):
-        return [page.FigureImage(each["name"], Path(each["path"]), each["caption"]) for each in figures]
-
+    tables, figures, records = iter(source.tables), iter(source.figures), iter(source.records)
     sections = [
-        page.Section.read(section["name"], section["tables"], images(section["figures"]), section["records"])
-        for section in params.sections
+        {
+            "name": section["name"],
+            "tables": dict(zip(section["tables"], tables, strict=False)),
+            "figures": at(figures, section["figures"]),
+            "records": list(islice(records, section["runs"])),
+        }
+        for section in task.settings["sections"]
     ]
-    explorer = source.get("explorer")
     page.write(
         snakemake.output.page,
+        template=ROOT / task.settings["template"],
         sections=sections,
-        ledger=pd.read_csv(source.claims),
-        theory=images(params.theory),
-        command=params.command,
-        explorer=None if explorer is None else Path(explorer).read_text(encoding="utf-8"),
+        claims=source.claims[0],
+        theory=at(source.theory, task.settings["theory"]),
+        command=snakemake.params.command,
     )

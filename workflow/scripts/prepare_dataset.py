@@ -1,16 +1,14 @@
 """Rule prepare_dataset: a source of images to arrays and a manifest."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from equal_losses.running.shell import job
 
-from neural_collapse.jobs import job
+with job(snakemake) as task:
+    from pathlib import Path
 
-if TYPE_CHECKING:
-    from snakemake.script import snakemake
+    from equal_losses import datasets
+    from equal_losses.datasets._prepared import prepare
 
-with job(snakemake.log[0]):
-    from neural_collapse import datasets, preparation
-
-    source = dict(snakemake.params.source)
-    images = getattr(datasets, source.pop("kind"))(**source)
-    preparation.prepare(Path(snakemake.output.manifest).parent, images, **snakemake.params.split)
+    source = dict(task.settings["source"])
+    images = datasets.load(source.pop("kind"))(**source)
+    files = [Path(source["root"], name) for name in task.settings["files"] or ()]
+    prepare(task.folder, images, sources=files, **task.settings["split"])

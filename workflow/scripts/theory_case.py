@@ -1,18 +1,14 @@
-"""Rules theory_*: one case of a step of the theory, to its tables."""
+"""Rule theory_case: one case of a table of the theory."""
 
-from typing import TYPE_CHECKING
+from equal_losses.running.shell import job
 
-from neural_collapse.jobs import job
-
-if TYPE_CHECKING:
-    from snakemake.script import snakemake
-
-with job(snakemake.log[0]):
+with job(snakemake) as task:
     import pandas as pd
     import torch
-    from neural_collapse import tables, theory_runs
+
+    from equal_losses.statistics import tables
+    from equal_losses.theory import steps
 
     torch.set_num_threads(snakemake.threads)
-    results = getattr(theory_runs, snakemake.params.step)(snakemake.params.settings)
-    for path, rows in zip(snakemake.output, results if isinstance(results, tuple) else [results], strict=True):
-        tables.write(path, pd.DataFrame(rows))
+    rows = steps.load(snakemake.wildcards.table)(task.settings)
+    tables.write(snakemake.output.rows, pd.DataFrame(rows))

@@ -1,17 +1,16 @@
-"""Rule theory_tables: the rows of all cases together, the closed forms, and a row a claim."""
+"""Rule theory_tables: the rows of all cases together, the closed forms, and one row per statement."""
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from neural_collapse.jobs import job
+from equal_losses.running.shell import job
 
-if TYPE_CHECKING:
-    from snakemake.script import snakemake
+with job(snakemake) as task:
+    from equal_losses.statistics import tables
+    from equal_losses.theory.statements import statements
+    from equal_losses.theory.tables import closed_forms, joined
 
-with job(snakemake.log[0]):
-    from neural_collapse import tables, theory, theory_tables
-
-    results = {table: theory_tables.joined(snakemake.input.get(table)) for table in theory.CASE_TABLES}
-    results["closed_forms"] = theory_tables.closed_forms(snakemake.params.closed_forms)
-    results["claims"] = theory_tables.claims(results)
-    for table, rows in results.items():
-        tables.write(snakemake.output.get(table), rows)
+    results = {name: joined(snakemake.input.get(name, [])) for name in task.settings["tables"]}
+    results["closed_forms"] = closed_forms(task.settings["closed_forms"])
+    results["statements"] = statements(results)
+    for path in snakemake.output:
+        tables.write(path, results[Path(path).stem])

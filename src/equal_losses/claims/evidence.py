@@ -1,0 +1,117 @@
+"""What a claim is, what it is decided on, and what the rules of several claims have in common.
+
+A claim is a function of the tables of an experiment and of the thresholds in the section `evidence` of the study.
+Beside it is its rule, the same as a sentence, in which {names} are those thresholds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from equal_losses.running.words import count
+from equal_losses.statistics.equivalence import mean_interval
+
+SUPPORTED, NOT_SUPPORTED, NOT_DECIDED = "supported", "not supported", "not decided"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What one experiment contributes.
+
+    Attributes:
+        runs, equivalence, alignment: tables of the experiment (see `statistics.tables`, `statistics.equivalence` and
+            `metrics.alignment`).
+        thresholds: the section `evidence` of the study.
+    """
+
+    runs: pd.DataFrame
+    equivalence: pd.DataFrame
+    alignment: pd.DataFrame
+    thresholds: Mapping[str, float]
+
+    @property
+    def largest(self) -> pd.DataFrame:
+        """Runs of the largest width and budget."""
+        return of_size(self.runs, self.runs["width"].max(), self.runs["epochs"].max())
+
+    @property
+    def seeds(self) -> int:
+        """How many seeds the experiment has."""
+        return self.runs["seed"].nunique()
+
+    def not_fitted(self, runs: pd.DataFrame) -> str | None:
+        """Why nothing can be said about collapse, where runs do not fit their training data."""
+        lowest = runs["final_accuracy_train"].min()
+        return f"training accuracy only {lowest:.2%}" if lowest < self.thresholds["training_accuracy"] else None
+
+    @property
+    def too_few_seeds(self) -> str | None:
+        """Why nothing can be decided, where there are too few seeds."""
+        if self.seeds < self.thresholds["minimum_seeds"]:
+            return f"{count(self.seeds, 'seed')}; at least {self.thresholds['minimum_seeds']} are needed"
+        return None
+
+
+# Subject (a loss, or all of them), numbers in words, verdict.
+Finding = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim about trained networks.
+
+    Attributes:
+        decide: the rule as code; its name is the claim's.
+        statement: what the paper says, in a sentence.
+        source: where it says so.
+        rule: how it is decided, a sentence with the names of the thresholds in braces.
+        question: what readers ask first, if this claim answers it.
+    """
+
+    decide: Callable[[Evidence], Iterator[Finding]]
+    statement: str
+    source: str
+    rule: str
+    question: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What the claim is called in short."""
+        return self.decide.__name__
+
+
+def decided(evidence: Evidence, numbers: str, holds: bool, *, unless: str | None = None) -> tuple[str, str]:
+    """Numbers and verdict; not decided, with the reason, where there is a reason `unless` or too few seeds."""
+    reason = unless or evidence.too_few_seeds
+    if reason:
+        return f"{numbers}; {reason}", NOT_DECIDED
+    return numbers, SUPPORTED if holds else NOT_SUPPORTED
+
+
+def trend(evidence: Evidence, gains: pd.Series, words: str) -> tuple[str, str]:
+    """Numbers and verdict on whether the mean of a gain, one per seed, is above zero."""
+    mean, low, high = mean_interval(gains, 1 - evidence.thresholds["significance"])
+    if evidence.too_few_seeds or np.isnan(low):
+        reason = evidence.too_few_seeds or f"no interval of {count(len(gains), 'seed')}"
+        return f"{words} {points(mean)}; {reason}", NOT_DECIDED
+    numbers = f"{words} {points(mean)}, interval {points(low)} to {points(high)}"
+    return numbers, SUPPORTED if low > 0 else NOT_SUPPORTED if high < 0 else NOT_DECIDED
+
+
+def of_size(table: pd.DataFrame, width: float, epochs: int) -> pd.DataFrame:
+    """Rows of one width and budget."""
+    return table[(table["width"] == width) & (table["epochs"] == epochs)]
+
+
+def by_loss(runs: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Runs of each loss, in the order of the study."""
+    return iter(runs.groupby("loss", sort=False))
+
+
+def points(share: float) -> str:
+    """A difference of shares in percentage points."""
+    return f"{100 * share:+.2f} points"

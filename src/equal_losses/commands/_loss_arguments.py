@@ -1,0 +1,99 @@
+"""The arguments that name a loss and its parameters, read from the source of the losses without importing it."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable, Mapping
+
+from equal_losses.running.errors import InputError
+from equal_losses.study.kinds import REQUIRED, kinds, parameters
+
+# The paper's names of its losses and their parameters; other names are kinds.
+PAPER_LOSSES = {
+    "CE": {"kind": "cross_entropy"},
+    "LS": {"kind": "label_smoothing", "smoothing": 0.1},
+    "FL": {"kind": "focal", "gamma": 3.0},
+    "MSE": {"kind": "mse", "kappa": 1.0, "beta": 15.0},
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser, seed: str) -> None:
+    """Add `--loss`, each parameter of any loss as an option of its own, and `--seed`.
+
+    Args:
+        seed: what the seed is for.
+    """
+    losses = _losses()
+    names = f"{', '.join(PAPER_LOSSES)} (with the paper's parameters), {', '.join(losses)}"
+    parser.add_argument("--loss", required=True, metavar="NAME", help=names)
+    for parameter, default in {key: value for accepted in losses.values() for key, value in accepted.items()}.items():
+        convert = str if isinstance(default, str) else float
+        parser.add_argument(_option(parameter), type=convert, help=f"parameter of {_users(parameter, losses)}")
+    parser.add_argument("--seed", type=int, default=0, help=f"{seed} (default 0)")
+
+
+def loss_and_seed(options: argparse.Namespace) -> tuple[dict, int]:
+    """The loss as `build` takes it, with every parameter that was given or that the paper gives, and the seed.
+
+    Raises:
+        InputError: for an unknown loss, a parameter that is not the loss's, is missing or is not finite, or a negative
+            seed.
+    """
+    losses = _losses()
+    loss = {"name": options.loss, **PAPER_LOSSES.get(options.loss, {"kind": options.loss})}
+    if loss["kind"] not in losses:
+        raise InputError(f"--loss: {options.loss!r}; allowed: {', '.join([*PAPER_LOSSES, *losses])}")
+    accepted = losses[loss["kind"]]
+    for parameter in sorted({key for every in losses.values() for key in every}):
+        value = getattr(options, parameter)
+        if value is None:
+            continue
+        if parameter not in accepted:
+            users = _users(parameter, losses)
+            raise InputError(f"{_option(parameter)}: not a parameter of {options.loss}; allowed with: {users}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InputError(f"{_option(parameter)}: {value}; allowed: finite numbers")
+        loss[parameter] = value
+    for parameter, default in accepted.items():
+        if default is REQUIRED and parameter not in loss:
+            raise InputError(f"{_option(parameter)}: missing; {options.loss} has no default for it")
+    if options.seed < 0:
+        raise InputError(f"--seed: {options.seed}; allowed: at least 0")
+    return loss, options.seed
+
+
+def build(loss: Mapping) -> Callable:
+    """The loss itself, which is tried on one sample: it may reject the value of a parameter only when it is called.
+
+    Raises:
+        InputError: where the loss raises an error, or is not finite.
+    """
+    import torch
+
+    from equal_losses import losses
+
+    built = losses.build(loss)
+    try:
+        value = built(torch.zeros(1, 2, dtype=torch.float64), torch.tensor([0])).item()
+    except (ValueError, RuntimeError) as error:
+        raise InputError(f"--loss: {loss['name']}: {' '.join(str(error).split())}") from error
+    if not math.isfinite(value):
+        raise InputError(f"--loss: {loss['name']} is {value} where all logits are 0; expected a finite loss")
+    return built
+
+
+def _losses() -> dict[str, dict[str, object]]:
+    """Kinds of losses and their parameters, except the reduction, which is the mean here."""
+    return {
+        kind: {key: default for key, default in parameters("losses", kind).items() if key != "reduction"}
+        for kind in kinds("losses")
+    }
+
+
+def _users(parameter: str, losses: dict[str, dict[str, object]]) -> str:
+    return ", ".join(kind for kind, accepted in losses.items() if parameter in accepted)
+
+
+def _option(parameter: str) -> str:
+    return "--" + parameter.replace("_", "-")

@@ -1,0 +1,234 @@
+"""What a study costs, before it is run: epochs, operations, device hours and disk."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from equal_losses import networks
+from equal_losses.losses.cross_entropy import cross_entropy
+from equal_losses.networks.network import Network
+from equal_losses.running.checkpoints import KEPT
+from equal_losses.running.errors import InputError
+from equal_losses.running.files import read_json
+from equal_losses.study import kinds
+from equal_losses.study.grid import Experiment, Run, Stack, Trunk
+
+# Forward and backward pass together cost three forward passes: the backward pass has two products for each one.
+TRAINING_FACTOR = 3
+# A training state holds weights, momentum and the best weights.
+STATE_COPIES = 3
+# A step small enough to time within a second or two on a CPU.
+_TIMED_OPERATIONS = 2e11
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What an experiment costs.
+
+    Attributes:
+        runs: points of the grid.
+        trunks, trainings: jobs that train: shared trunks, and what goes on from there to its end.
+        epochs_alone, epochs: of all runs and candidates if none shared a trunk, and as they are.
+        operations: multiply-adds, counted as two, of training and evaluation.
+        device_hours: at the rate measured or given.
+        disk_end, disk_end_of_run: bytes that are kept, of all and of a run of the largest width, but for tables and
+            records, which are some hundred kilobytes per run.
+        disk_temporary: bytes that come and go with one training of the largest width, when there are most of them; the
+            peak is disk_end and as many times this as devices work at a time.
+    """
+
+    runs: int
+    trunks: int
+    trainings: int
+    epochs_alone: int
+    epochs: int
+    operations: float
+    device_hours: float
+    disk_end: int
+    disk_end_of_run: int
+    disk_temporary: int
+
+
+def experiment_cost(experiment: Experiment, size: DatasetSize, operations_per_second: float | None) -> Cost:
+    """Cost of one experiment.
+
+    Args:
+        operations_per_second: effective rate of the device; if None, the training step of every network is timed here.
+    """
+    trainings, trunks = experiment.trainings, experiment.trunks
+    operations = hours = 0.0
+    disk_end = disk_end_of_run = disk_temporary = 0
+    for width in sorted(experiment.config["widths"]):
+        network = network_size(experiment, size, width)
+        of_width = [training for training in trainings if training.width == width]
+        epochs = sum(_runs(part) * part.own_epochs for part in (*trainings, *trunks) if part.width == width)
+        measured = [training for training in of_width if not isinstance(training, Run) or training.has_features]
+        snapshots = sum(_runs(training) * (len(training.snapshot_epochs) + 1) for training in measured)
+        images = epochs * (TRAINING_FACTOR * size.train + size.val) + snapshots * (size.train + size.val + size.test)
+        operations += images * network.forward_operations
+        rate = operations_per_second or measured_rate(experiment, size, width)
+        hours += images * network.forward_operations / rate / 3600
+
+        # Class means and W, counts, variances and b, in float64.
+        features_of_snapshot = 8 * size.classes * (2 * network.feature_dimension + 3)
+        kept = experiment.config["keep_snapshots"]
+        longest = max(len(training.snapshot_epochs) for training in of_width)
+        weights = 2 * network.weight_bytes  # best and final
+        disk_end += sum(_runs(training) for training in of_width) * weights + snapshots * features_of_snapshot
+        disk_end_of_run = weights + (longest + 1) * features_of_snapshot
+        if kept:
+            disk_end += sum(_runs(each) * len(each.snapshot_epochs) for each in of_width) * network.weight_bytes
+            disk_end_of_run += longest * network.weight_bytes
+        disk_temporary = network.weight_bytes * max(_temporary_copies(training, kept) for training in of_width)
+    return Cost(
+        runs=len(experiment.runs),
+        trunks=len(trunks),
+        trainings=len(trainings),
+        epochs_alone=sum(_runs(training) * training.epochs for training in trainings),
+        epochs=sum(_runs(part) * part.own_epochs for part in (*trainings, *trunks)),
+        operations=operations,
+        device_hours=hours,
+        disk_end=disk_end,
+        disk_end_of_run=disk_end_of_run,
+        disk_temporary=disk_temporary,
+    )
+
+
+def _runs(part: Run | Stack | Trunk) -> int:
+    """Runs that are trained as one."""
+    training = part.longest if isinstance(part, Trunk) else part
+    return len(training.members) if isinstance(training, Stack) else 1
+
+
+def _temporary_copies(training: Run | Stack, kept: bool) -> int:
+    """Copies of the weights that are on disk for a while, when a training is near its end.
+
+    Snapshots are gathered at the end from one file each, and those of its trunk wait there; of the states there is the
+    trunk's and one more than are kept, while it is written. Other runs of the same trunk are done by then, or not yet
+    begun, because the workflow prefers what frees disk.
+    """
+    trunk = training.trunk
+    snapshots = len(training.snapshot_epochs) * (1 if kept else 2) + (len(trunk.snapshot_epochs) if trunk else 0)
+    return _runs(training) * (snapshots + STATE_COPIES * (KEPT + 1 + (trunk is not None)))
+
+
+@dataclass(frozen=True)
+class DatasetSize:
+    """Images of each part, height, width and channels of an image, and number of classes."""
+
+    train: int
+    val: int
+    test: int
+    height: int
+    width: int
+    channels: int
+    classes: int
+
+
+def dataset_size(experiment: Experiment, manifest: Path) -> DatasetSize:
+    """From the manifest if the dataset is prepared, otherwise from what its kind is known to hold.
+
+    Raises:
+        InputError: where the number of images is known only after the dataset is prepared, and it is not.
+    """
+    if manifest.exists():
+        content = read_json(manifest)
+        counts = {split: sum(numbers) for split, numbers in content["counts"].items()}
+        height, width, channels = content["image_shape"]
+        return DatasetSize(**counts, height=height, width=width, channels=channels, classes=len(content["classes"]))
+    options = experiment.study.config["datasets"][experiment.dataset]
+    size = kinds.constant("datasets", options["kind"], "SIZE")
+    if size is None:
+        raise InputError(
+            f"datasets.{experiment.dataset}: the size of kind {options['kind']} is known only when it is prepared; "
+            f"run the target `datasets` first"
+        )
+    train, test, height, width, channels = size
+    classes = kinds.constant("datasets", options["kind"], "CLASSES")
+    if options.get("per_class") is not None:
+        train, test = (min(images, options["per_class"] * classes) for images in (train, test))
+    if options["test_fraction"] is not None:
+        test = math.ceil(train * options["test_fraction"])
+        train -= test
+    val = math.ceil(train * options["validation_fraction"])  # as `prepared.prepare` splits
+    return DatasetSize(train - val, val, test, height, width, channels, classes)
+
+
+@dataclass(frozen=True)
+class NetworkSize:
+    """Operations of a forward pass of one image (a multiply-add is two), bytes of all weights, and d."""
+
+    forward_operations: int
+    weight_bytes: int
+    feature_dimension: int
+
+
+def network_size(experiment: Experiment, size: DatasetSize, width: float) -> NetworkSize:
+    """Counted on the network itself, without memory for it."""
+    options = experiment.config["network"]
+    return _network_size(tuple(sorted(options.items())), size, width)
+
+
+@cache
+def _network_size(options: tuple, size: DatasetSize, width: float) -> NetworkSize:
+    with torch.device("meta"):
+        network = _build(dict(options), size, width)
+        images = torch.empty(1, size.channels, size.height, size.width)
+    with FlopCounterMode(display=False) as counter:
+        network.eval()(images)
+    weight_bytes = sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
+    return NetworkSize(counter.get_total_flops(), weight_bytes, network.classifier.in_features)
+
+
+def measured_rate(experiment: Experiment, size: DatasetSize, width: float) -> float:
+    """Operations a second of a training step on this machine, on one GPU or with one job's CPU threads."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    one = TRAINING_FACTOR * network_size(experiment, size, width).forward_operations
+    batch = experiment.config["training"]["batch_size"]
+    if device.type == "cpu":
+        torch.set_num_threads(experiment.study.compute["threads"])
+        batch = max(2, min(batch, int(_TIMED_OPERATIONS / one)))
+    network = _build(experiment.config["network"], size, width).to(device, memory_format=torch.channels_last)
+    images = torch.randn(batch, size.channels, size.height, size.width, device=device)
+    labels = torch.zeros(batch, dtype=torch.int64, device=device)
+
+    def step() -> float:
+        started = time.perf_counter()
+        network.zero_grad(set_to_none=True)
+        cross_entropy(network(images)[0], labels).backward()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter() - started
+
+    step()
+    return batch * one / min(step() for _ in range(3))
+
+
+def _build(options: dict, size: DatasetSize, width: float) -> Network:
+    return networks.build({**options, "width": width}, classes=size.classes, channels=size.channels)
+
+
+def table(costs: dict[str, Cost]) -> pd.DataFrame:
+    """The plan for reading: one column per experiment, units in the row names."""
+    rows = {
+        "runs": lambda cost: f"{cost.runs:,}",
+        "trainings: shared trunks": lambda cost: f"{cost.trunks:,}",
+        "trainings to their end": lambda cost: f"{cost.trainings:,}",
+        "epochs, each run alone": lambda cost: f"{cost.epochs_alone:,}",
+        "epochs, with shared trunks": lambda cost: f"{cost.epochs:,}",
+        "operations, PFLOP": lambda cost: f"{cost.operations / 1e15:,.1f}",
+        "device hours": lambda cost: f"{cost.device_hours:,.1f}",
+        "disk at the end, GB": lambda cost: f"{cost.disk_end / 1e9:,.2f}",
+        "disk at the end, largest run, GB": lambda cost: f"{cost.disk_end_of_run / 1e9:,.3f}",
+        "disk in between, for each device, GB": lambda cost: f"{cost.disk_temporary / 1e9:,.2f}",
+        "disk at its peak, one device, GB": lambda cost: f"{(cost.disk_end + cost.disk_temporary) / 1e9:,.2f}",
+    }
+    return pd.DataFrame({name: [show(cost) for show in rows.values()] for name, cost in costs.items()}, index=[*rows])

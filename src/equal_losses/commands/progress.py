@@ -1,0 +1,149 @@
+"""How far a study is, from its files alone: it works on a login node and while nothing runs.
+
+A job touches its log every `shell.HEARTBEAT_SECONDS`, and the last line of a log tells how the job ended. A log that
+says nothing of its end and is silent belongs to a job that was killed; its run goes on from its checkpoint when the
+workflow is run again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from equal_losses.running.progress import EPOCH
+from equal_losses.running.shell import FAILED, HEARTBEAT_SECONDS, STOPPED
+from equal_losses.study.grid import Run, Stack
+from equal_losses.study.keys import RECORD, Steps
+from equal_losses.study.step import Step
+
+STATES = ("waiting", "running", "stopped", "failed", "done")
+# Silent for so long, a job is no more: a few beats, for the clocks and caches of a network file system.
+SILENCE_SECONDS = 6 * HEARTBEAT_SECONDS
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training.
+
+    Attributes:
+        name: path of the run below results (runs, tuning, trunks).
+        state: one of `STATES`.
+        epoch, epochs: completed and in all.
+        epochs_per_hour, eta_hours: of a running training, once its first epoch is done.
+        loss, train_accuracy, val_accuracy: of the last epoch; accuracies in 0..1.
+        error: last error line of a failed one.
+        log: its log.
+    """
+
+    name: str
+    state: str
+    epoch: int
+    epochs: int
+    epochs_per_hour: float | None = None
+    eta_hours: float | None = None
+    loss: float | None = None
+    train_accuracy: float | None = None
+    val_accuracy: float | None = None
+    error: str | None = None
+    log: str | None = None
+
+
+def of_study(steps: Steps) -> list[Training]:
+    """Every run of a study, and of the trunks those that run or failed."""
+    trainings = []
+    for experiment in steps.study.experiments.values():
+        candidates = [run for choice in experiment.choices for run in choice.candidates]
+        trainings += [_of_run(run, steps) for run in (*experiment.runs, *candidates)]
+        trunks = ((trunk, steps.trunk(trunk)) for trunk in experiment.trunks)
+        logged = (_of_logs(step, steps.root, [step.file("train_trunk.log")], trunk.to) for trunk, step in trunks)
+        trainings += [trunk for trunk in logged if trunk.state in ("running", "failed")]
+    return trainings
+
+
+def totals(trainings: Iterable[Training]) -> dict[str, object]:
+    """Runs by state, epochs, and the hours that are left at the rate of what is running."""
+    trainings = list(trainings)
+    counts = Counter(training.state for training in trainings)
+    left = sum(training.epochs - training.epoch for training in trainings if training.state != "done")
+    rate = sum(training.epochs_per_hour or 0 for training in trainings)
+    return {
+        **{state: counts[state] for state in STATES},
+        "epochs_left": left,
+        "epochs_per_hour": rate,
+        "eta_hours": left / rate if rate else None,
+    }
+
+
+def text(trainings: Iterable[Training]) -> str:
+    """One line per training, and the totals."""
+    trainings = list(trainings)
+    width = max(len(training.name) for training in trainings)
+    lines = [f"{training.name:<{width}}  {_line(training)}" for training in trainings]
+    total = totals(trainings)
+    counts = ", ".join(f"{total[state]} {state}" for state in STATES if total[state])
+    eta = ""
+    if total["eta_hours"] is not None:
+        eta = f" at {total['epochs_per_hour']:,.0f} epochs/h: {_hours(total['eta_hours'])}"
+    return "\n".join([*lines, f"{counts}; {total['epochs_left']:,} epochs left{eta}"])
+
+
+def _line(training: Training) -> str:
+    parts = [f"{training.state:<7}"]
+    if training.state in ("running", "stopped"):
+        parts.append(f"epoch {training.epoch}/{training.epochs}")
+    if training.state == "running" and training.epochs_per_hour is not None:
+        parts.append(f"{training.epochs_per_hour:,.0f} epochs/h  ETA {_hours(training.eta_hours)}")
+        parts.append(f"loss {training.loss:g}  train {training.train_accuracy:.2%}  val {training.val_accuracy:.2%}")
+    if training.state == "failed":
+        parts.append(f"{training.error} (log: {training.log})")
+    return "  ".join(parts)
+
+
+def _hours(hours: float) -> str:
+    return f"{int(hours)}:{round(60 * (hours % 1)):02d} h"
+
+
+def _of_run(run: Run, steps: Steps) -> Training:
+    step = steps.run(run) if run.decay is None else steps.training(run)
+    if not steps.is_there(step.file(RECORD)):
+        # A run that will be linked is as far as what it will be linked to.
+        sources = [steps.training(source) for source in run.sources] or [step]
+        logs = [source.file("train.log") for source in sources]
+        member = run.name if run.sources and isinstance(run.sources[0], Stack) else None
+        return _of_logs(step, steps.root, logs, run.epochs, member)
+    # What is left after training takes seconds; only its failure is worth a word.
+    after = (
+        [steps.features(run).file("extract_features.log"), steps.metrics(run).file(".log")] if run.decay is None else []
+    )
+    last = _of_logs(step, steps.root, after, run.epochs)
+    error = {"error": last.error, "log": last.log} if last.state == "failed" else {}
+    return Training(_name(step), "failed" if error else "done", run.epochs, run.epochs, **error)
+
+
+def _of_logs(step: Step, root: Path, logs: list[str], epochs: int, member: str | None = None) -> Training:
+    found = [log for log in logs if (root / log).exists()]
+    if not found:
+        return Training(_name(step), "waiting", 0, epochs)
+    log = found[-1]
+    content = (root / log).read_text(encoding="utf-8", errors="replace")
+    last = content.rstrip().rpartition("\n")[2]
+    rows = (row for row in EPOCH.finditer(content) if row["member"] == member)
+    *_, row = (None, *rows)
+    epoch = int(row["epoch"]) if row else 0
+    seen = {} if row is None else {"loss": float(row["loss"])}
+    seen |= {} if row is None else {f"{split}_accuracy": float(row[split]) / 100 for split in ("train", "val")}
+    if last.startswith(FAILED):
+        return Training(_name(step), "failed", epoch, epochs, **seen, error=last.removeprefix(FAILED), log=log)
+    silent = time.time() - (root / log).stat().st_mtime > SILENCE_SECONDS
+    if last.startswith(STOPPED) or silent:
+        return Training(_name(step), "stopped", epoch, epochs, **seen, log=log)
+    rate = float(row["rate"]) if row else None
+    eta = (epochs - epoch) / rate if rate else None
+    return Training(_name(step), "running", epoch, epochs, rate, eta, **seen, log=log)
+
+
+def _name(step: Step) -> str:
+    return str(Path(*Path(step.path).parts[1:-1]))

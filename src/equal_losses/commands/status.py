@@ -1,0 +1,46 @@
+"""The command `status`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+
+from equal_losses.commands import opening, progress
+
+WATCH_SECONDS = 10
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "status",
+        help="how far every run of a study is",
+        description="Print how far every run of a study is, from its files alone.",
+    )
+    parser.add_argument("config", nargs="*", type=Path, help="configuration files, merged in order (default: the demo)")
+    opening.add_directory(parser)
+    parser.add_argument("--watch", action="store_true", help=f"again every {WATCH_SECONDS} seconds, until interrupted")
+    parser.add_argument("--json", action="store_true", help="for scripts: a list of runs, and the totals")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print one line per run and the totals."""
+    steps = opening.opened(options.config, options.directory)
+    with suppress(KeyboardInterrupt):
+        while True:
+            trainings = progress.of_study(steps)
+            if options.json:
+                runs = [asdict(training) for training in trainings]
+                print(json.dumps({"runs": runs, "totals": progress.totals(trainings)}, indent=2), flush=True)
+            else:
+                clear = "\x1b[2J\x1b[H" if options.watch and sys.stdout.isatty() else ""
+                print(clear + progress.text(trainings), flush=True)
+            if not options.watch:
+                return
+            time.sleep(WATCH_SECONDS)

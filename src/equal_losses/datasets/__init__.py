@@ -1,0 +1,30 @@
+"""Sources of labelled images: one file per kind.
+
+A dataset is a function that returns `Images` (see `_images`); its keywords are keys of the configuration. Keywords that
+several have:
+
+- `root`: a folder with the files, absolute or relative to the working directory. Nothing is downloaded then. Its files
+  need not be the published ones (a cut or corrected version is welcome), so what is checked is their form: shapes,
+  lengths, labels and classes, by which a truncated file is caught. Without `root` the files are downloaded to
+  `results/downloads/<kind>`, and checked against the published MD5 sums at every use.
+- `per_class`: a balanced subset: that many images of each class of the training part, and as many of each class of the
+  test part or, where a class has fewer there, as many as the smallest class has. They are taken at even distances, from
+  the first on, from the images of the class in the order of the source; chance plays no part.
+
+A new dataset is one file here, whose function has the file's name. Besides the function it may have
+
+- `CLASSES` (K) and `SIZE` (images of the training part and of the test part, height, width, channels), literals that
+  are read before anything is imported, where the dataset is always the same;
+- `files(root)`, where it reads local files: those under `root` that it reads, sorted, found by listing folders alone
+  and without importing what decodes images. Files that are missing are left out.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+
+
+def load(kind: str) -> Callable:
+    """The function of a kind, which returns `Images`."""
+    return getattr(importlib.import_module(f"{__name__}.{kind}"), kind)

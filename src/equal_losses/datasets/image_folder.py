@@ -1,0 +1,88 @@
+"""Your own images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from equal_losses.datasets._images import Images, chosen, folder_at
+from equal_losses.running.errors import InputError
+
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+
+
+def image_folder(*, root: str, size: int, per_class: int | None = None) -> Images:
+    """Your own images, RGB, in one folder per class, whose name is the folder's.
+
+    The class folders are in `root/train` and `root/test`, or in `root` itself; then there is no test part, and
+    `test_fraction` takes one. Images are found by their suffix (`SUFFIXES`), in folders within folders too, and sorted
+    by their path; hidden files and folders and other files are passed over. Grey, palette and RGBA images become RGB,
+    and images of another size are scaled until the shorter side is `size` and the middle is cut out (see
+    `_image_files.read_images`); how many is printed.
+
+    Args:
+        root: the folder.
+        size: pixels; the images become size x size.
+        per_class: images of each class; None takes all. Without a test part it is chosen before the split.
+
+    Raises:
+        InputError: where the folder is missing, a class has no image or an image is unreadable.
+    """
+    folder = folder_at(root)
+    parts = _parts(folder)
+    for part in parts:
+        if not part.is_dir():
+            raise InputError(f"{part}: missing; expected train and test with class folders, or class folders alone")
+    names = [[path.name for path in _class_folders(part)] for part in parts]
+    classes = names[0]
+    if len(classes) < 2:
+        raise InputError(f"{parts[0]}: {len(classes)} class folders; expected two or more")
+    for name in sorted({*classes} ^ {*names[-1]}):
+        where = parts[0] if name in classes else parts[-1]
+        raise InputError(f"class {name!r}: only in {where}; expected the same class folders in train and test")
+    train = _read(parts[0], classes, size, per_class, "training")
+    test = _read(parts[1], classes, size, per_class, "test") if len(parts) == 2 else (None, None)
+    return Images(*train, *test, classes)
+
+
+def files(root: str) -> list[Path]:
+    """All images of all classes; `per_class` reads some of them."""
+    parts = _parts(Path(root).expanduser())
+    return sorted(path for part in parts for folder in _class_folders(part) for path in _images(folder))
+
+
+def _parts(folder: Path) -> list[Path]:
+    """The folders train and test if one of them is there, and otherwise the folder itself."""
+    parts = [folder / "train", folder / "test"]
+    return parts if any(part.is_dir() for part in parts) else [folder]
+
+
+def _class_folders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*") if path.is_dir() and not path.name.startswith("."))
+
+
+def _images(folder: Path) -> list[Path]:
+    """All images of a class, sorted."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+    )
+
+
+def _read(
+    folder: Path, classes: list[str], size: int, per_class: int | None, which: str
+) -> tuple[np.ndarray, np.ndarray]:
+    from equal_losses.datasets._image_files import read_images
+
+    of_class = [_images(folder / name) for name in classes]
+    for name, found in zip(classes, of_class, strict=True):
+        if not found:
+            raise InputError(f"{folder / name}: no image; expected one or more, {', '.join(SUFFIXES)}")
+    paths = [path for found in of_class for path in found]
+    labels = np.repeat(np.arange(len(classes)), [len(found) for found in of_class])
+    indices = chosen(labels, classes, per_class, folder, which)
+    return read_images([paths[index] for index in indices], size, folder), labels[indices]

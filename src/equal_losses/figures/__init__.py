@@ -1,0 +1,1 @@
+"""Figures of experiments and of the theory, and the style that they share. Nothing here imports PyTorch."""

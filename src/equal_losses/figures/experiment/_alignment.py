@@ -1,0 +1,80 @@
+"""How alike the features of any two networks are."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure, FigureBase
+from matplotlib.patches import Rectangle
+
+from equal_losses.figures.experiment import _panels, _words
+from equal_losses.metrics.alignment import UNTRAINED
+from equal_losses.running.words import count
+
+_PARTS = {"features": "features", "class_means": "class means", "within_class": "residuals of the class"}
+_SPLITS = {"train": "training images", "test": "test images"}
+
+
+def alignment_figure(
+    alignment: pd.DataFrame, measure: str, label: str, *, colormap: str, limits: tuple[float, float]
+) -> Figure:
+    """Rows: training and test images; columns: parts of the features; one cell per pair of losses, its mean over seeds.
+
+    Args:
+        alignment: the table.
+        measure: the column to draw.
+        label: what it is called.
+        colormap: dark where features are equal.
+        limits: the ends of the colour scale.
+    """
+    first = alignment.iloc[0]
+    size = f"width {first['width']:g}, {count(first['epochs'], 'epoch')}, {_words.seeds(alignment['first_seed'])}"
+    losses = [
+        loss for loss in dict.fromkeys([*alignment["first_loss"], *alignment["second_loss"]]) if loss != UNTRAINED
+    ]
+    means = alignment.groupby(["split", "part", "comparison", "first_loss", "second_loss"])[measure].mean()
+
+    def draw(figure: FigureBase) -> None:
+        grid = figure.subplots(len(_SPLITS), len(_PARTS), sharex=True, sharey=True)
+        for row, (split, images) in zip(grid, _SPLITS.items(), strict=True):
+            for axes, (part, name) in zip(row, _PARTS.items(), strict=True):
+                cells = _cells(means[split, part], losses)
+                image = axes.imshow(cells, norm=Normalize(*limits), cmap=colormap, aspect="auto")
+                for (one, other), value in np.ndenumerate(cells):
+                    text = "–" if np.isnan(value) else f"{value:.2f}"
+                    color = "black" if np.isnan(value) else _panels.readable_on(image, value)
+                    axes.text(other, one, text, ha="center", va="center", fontsize=6.5, color=color)
+                axes.axvline(len(losses) - 0.5, color="white", linewidth=3)
+                for place in range(len(losses)):
+                    corner = (place - 0.5, place - 0.5)
+                    axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="black", linewidth=0.8))
+                axes.grid(False)
+                axes.set_title(f"{name}, {images}")
+                axes.set_xticks(range(len(losses) + 1), [*losses, UNTRAINED])
+                axes.set_yticks(range(len(losses)), losses)
+                axes.spines[:].set_visible(False)
+                axes.tick_params(length=0)
+        figure.colorbar(image, ax=grid, shrink=0.7, pad=0.01, label=label)
+
+    return _panels.page(1.0 + 2 * (0.5 + 0.27 * len(losses)), f"{first['experiment']}: {size}", draw)
+
+
+def _cells(means: pd.Series, losses: list[str]) -> np.ndarray:
+    """L x (L + 1): different losses from one seed above the diagonal, from two seeds below it; controls on it and last.
+
+    Args:
+        means: of one split and part, by (comparison, first_loss, second_loss).
+    """
+
+    def mean(comparison: str, first: str, second: str) -> float:
+        either = (comparison, first, second), (comparison, second, first)
+        return next((means[pair] for pair in either if pair in means.index), np.nan)
+
+    cells = np.full((len(losses), len(losses) + 1), np.nan)
+    for one, first in enumerate(losses):
+        for other, second in enumerate(losses):
+            comparison = "seeds" if one == other else "losses" if one < other else "losses_other_seed"
+            cells[one, other] = mean(comparison, first, second)
+        cells[one, -1] = mean("untrained", first, UNTRAINED)
+    return cells

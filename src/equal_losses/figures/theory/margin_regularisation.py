@@ -1,0 +1,43 @@
+"""The margin over the strength of the penalties."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.figure import Figure
+
+from equal_losses.figures.style import COLUMN_INCHES, RC, loss_styles
+from equal_losses.figures.theory._shared import GREY, loss_legend, mark
+
+
+def margin_regularisation(minima: pd.DataFrame, closed_forms: pd.DataFrame) -> Figure:
+    """**Lines: theory**, the closed-form margin of the global minimiser with an unpenalised bias. **Marks: computed**
+    with L-BFGS from random starts, for every seed and dimension. The vertical line is where cross entropy collapses to
+    W = H = 0; each loss has its own threshold.
+    """
+    lines = closed_forms[closed_forms["curve"] == "margin"]
+    strengths = minima["strength"].min() / 2, minima["strength"].max() * 2
+    every_class = sorted(minima["classes"].unique())
+    shown = every_class if len(every_class) < 3 else every_class[-2:]
+    with mpl.rc_context(RC):
+        figure = Figure(figsize=(COLUMN_INCHES, 0.6 + 1.6 * len(shown)), layout="constrained")
+        axes = figure.subplots(len(shown), 1, sharex=True, squeeze=False)
+        for axis, classes in zip(axes.flat, shown, strict=True):
+            for loss, style in loss_styles(minima["loss"].unique()).items():
+                line = lines[(lines["loss"] == loss) & (lines["classes"] == classes) & lines["x"].between(*strengths)]
+                axis.plot(line["x"], line["y"], color=style["color"], linestyle=style["linestyle"])
+                found = minima[(minima["loss"] == loss) & (minima["classes"] == classes)]
+                axis.plot(found["strength"], found["margin"], linestyle="", **mark(style))
+            axis.axvline(1, color=GREY, linewidth=0.8, zorder=0)
+            axis.set_xscale("log")
+            axis.set_ylabel("margin $z_k - z_j$")
+            axis.set_title(f"$K = {classes}$, $d$ = {_listed(minima[minima['classes'] == classes]['dim'])}")
+        axes[-1, 0].set_xlabel("strength of the penalties, $K\\sqrt{n\\lambda_W\\lambda_H}$")
+        loss_legend(figure, axes[0, 0], loss_styles(minima["loss"].unique()))
+    return figure
+
+
+def _listed(values: Iterable[int]) -> str:
+    return ", ".join(str(value) for value in sorted(set(values)))

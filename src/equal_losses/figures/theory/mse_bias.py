@@ -1,0 +1,45 @@
+"""MSE with a penalised bias."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.figure import Figure
+
+from equal_losses.figures.style import COLUMN_INCHES, RC, loss_styles
+from equal_losses.figures.theory._shared import GREY, mark
+
+
+def mse_bias(bias_sweep: pd.DataFrame, closed_forms: pd.DataFrame) -> Figure:
+    """**Lines: theory**, derived for this study: under MSE with a penalised bias the minimiser leaves the simplex ETF
+    at a boundary (vertical), which for κ = 1 is β λ_b / (2 + λ_b) = K c / 2, and W keeps a component along the all-ones
+    direction. **Marks: computed** with L-BFGS. Hollow: the paper's NC2. Filled: NC2 with the mean row of W subtracted,
+    zero throughout. The paper leaves MSE out of Theorem 1.
+    """
+    swept = bias_sweep[bias_sweep["lambda_b"] > 0]
+    sizes = swept.groupby(["loss", "classes"], sort=False)
+    with mpl.rc_context(RC):
+        figure = Figure(figsize=(COLUMN_INCHES, 2.7), layout="constrained")
+        axis = figure.subplots()
+        styles = loss_styles(range(sizes.ngroups))
+        for (loss, classes), style in zip(sizes.groups, styles.values(), strict=True):
+            of_size = closed_forms[(closed_forms["loss"] == loss) & (closed_forms["classes"] == classes)]
+            line = of_size[of_size["curve"] == "bias_nc2"]
+            name = f"$K = {classes}$" if swept["loss"].nunique() == 1 else f"{loss}, $K = {classes}$"
+            axis.plot(line["x"], line["y"], color=style["color"], linestyle=style["linestyle"])
+            found = swept[(swept["loss"] == loss) & (swept["classes"] == classes)]
+            axis.plot(found["lambda_b"], found["nc2"], linestyle="", **mark(style), label=f"{name}, uncentered")
+            axis.plot(
+                found["lambda_b"],
+                found["nc2_centered"],
+                linestyle="",
+                **{**mark(style), "markerfacecolor": style["color"], "markersize": 2.5},
+                label=f"{name}, centered",
+            )
+            boundary = of_size[of_size["curve"] == "bias_boundary"]["x"].iloc[0]
+            axis.axvline(boundary, color=GREY, linewidth=0.8, linestyle=style["linestyle"], zorder=0)
+        axis.set_xscale("log")
+        axis.set_xlabel("penalty of the bias, $\\lambda_b$")
+        axis.set_ylabel("$\\mathcal{NC}_2$")
+        figure.legend(loc="outside upper center", ncols=2, fontsize=7)
+    return figure

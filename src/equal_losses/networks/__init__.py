@@ -1,0 +1,32 @@
+"""Networks that return logits and last-layer features: one file per kind.
+
+A network is a function `network(*, width, classes, channels, ...)` that returns a `Network` (see `_network`); its
+further keywords are keys of the configuration. Weights come from PyTorch's global random state: seed it first.
+
+A new network is one file here, whose function has the file's name, with the constant
+`FEATURE_DIMENSION = (d at X = 1, whether d grows with X)`, a literal, because it is read before anything is imported.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from equal_losses.networks._network import Network
+
+
+def load(kind: str) -> Callable:
+    """The network function of a kind."""
+    return getattr(importlib.import_module(f"{__name__}.{kind}"), kind)
+
+
+def build(options: Mapping, *, classes: int, channels: int) -> Network:
+    """A network for K `classes` and images of C `channels`.
+
+    Args:
+        options: `kind`, `width` and the kind's own keywords.
+    """
+    keywords = {key: value for key, value in options.items() if key != "kind"}
+    return load(options["kind"])(classes=classes, channels=channels, **keywords)

@@ -1,0 +1,27 @@
+"""torchvision's residual networks for images of any size and number of channels."""
+
+from __future__ import annotations
+
+from torch import nn
+from torchvision.models.resnet import ResNet
+
+from equal_losses.networks._network import Network
+
+
+def from_torchvision(resnet: ResNet, feature_dimension: int, classes: int, channels: int, stem: str) -> Network:
+    """A network whose backbone is `resnet`, with another first convolution and without its last layer.
+
+    Raises:
+        ValueError: where `stem` is neither "cifar" nor "imagenet".
+    """
+    inner = resnet.conv1.out_channels
+    if stem == "cifar":
+        resnet.conv1 = nn.Conv2d(channels, inner, 3, stride=1, padding=1, bias=False)
+        resnet.maxpool = nn.Identity()
+    elif stem == "imagenet":
+        resnet.conv1 = nn.Conv2d(channels, inner, 7, stride=2, padding=3, bias=False)
+    else:
+        raise ValueError(f"stem is {stem!r}; allowed: cifar, imagenet")
+    nn.init.kaiming_normal_(resnet.conv1.weight, mode="fan_out", nonlinearity="relu")
+    resnet.fc = nn.Identity()
+    return Network(resnet, feature_dimension, classes)

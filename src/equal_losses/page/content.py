@@ -1,0 +1,28 @@
+"""What the page of a study shows, as the settings of its step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from equal_losses.study import kinds
+from equal_losses.study.keys import PAGE_TABLES, PAGE_TEMPLATE, Steps
+from equal_losses.study.step import Step
+
+
+def step(steps: Steps) -> Step:
+    """The step of the page."""
+    sections = [
+        {
+            "name": name,
+            "tables": list(PAGE_TABLES),
+            "figures": _captioned("figures.experiment", experiment.config["figures"]),
+            "runs": len(experiment.runs),
+        }
+        for name, experiment in steps.study.experiments.items()
+    ]
+    theory = _captioned("figures.theory", (figure.settings["figure"] for figure in steps.theory_figures))
+    return steps.page({"template": PAGE_TEMPLATE, "sections": sections, "theory": theory})
+
+
+def _captioned(package: str, figures: Iterable[str]) -> list[dict]:
+    return [{"name": name, "caption": kinds.caption(package, name)} for name in figures]

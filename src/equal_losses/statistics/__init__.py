@@ -1,0 +1,1 @@
+"""Tables of an experiment, and what follows from them. Nothing here imports PyTorch."""

@@ -1,0 +1,282 @@
+"""Configurations: read, merged, completed with defaults and checked.
+
+Every mistake that shows without data and without a GPU is found here, and reported in one line.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+
+import jsonschema
+import yaml
+
+from equal_losses.running.errors import InputError
+from equal_losses.running.sources import ROOT
+from equal_losses.study import kinds
+
+SCHEMA = ROOT / "config" / "schema.yaml"
+
+# Tables of an experiment that a figure may be drawn from: the parameters of its function.
+TABLES = ("runs", "trajectories", "alignment", "equivalence", "correlation")
+
+# Keys that datasets of every kind have: how the images are split.
+SPLIT_KEYS = ("split_seed", "stratified", "validation_fraction", "test_fraction")
+
+
+def load(paths: Iterable[str | Path]) -> dict:
+    """Read configuration files and merge them in order: mappings key by key, anything else replaced.
+
+    Raises:
+        InputError: where a file cannot be read, is not a mapping or has a key twice.
+    """
+    merged: dict = {}
+    for path in paths:
+        merged = _merged(merged, _read(Path(path)))
+    return merged
+
+
+def check_files(paths: Iterable[str | Path]) -> None:
+    """Raise InputError where a file has a key twice: YAML keeps the last one and says nothing."""
+    for path in paths:
+        _read(Path(path))
+
+
+def validated(config: Mapping) -> dict:
+    """The configuration with every default filled in.
+
+    Numbers that arrive as text (5e-4 without a dot, or a command line's values) become numbers.
+
+    Raises:
+        InputError: the first key that is wrong, its value, and what is allowed.
+    """
+    schema = _schema()
+    defaults = config.get("defaults") or {}
+    config = {key: value for key, value in config.items() if key != "defaults"}
+    experiment = schema["$defs"]["experiment"]
+    _check(_completed(defaults, {**experiment, "required": []}, fill=False), {**experiment, "required": []}, "defaults")
+    if isinstance(config.get("experiments"), Mapping):
+        config["experiments"] = {
+            name: _merged(defaults, value) if isinstance(value, Mapping) else value
+            for name, value in config["experiments"].items()
+            if value is not None  # how an overlay takes an experiment out
+        }
+    config = _completed(config, schema, fill=True)
+    _check(config, schema, "")
+    for name, loss in config["losses"].items():
+        config["losses"][name] = _with_kind(loss, f"losses.{name}", "losses")
+    for name, dataset in config["datasets"].items():
+        config["datasets"][name] = _with_kind(dataset, f"datasets.{name}", "datasets", common=SPLIT_KEYS)
+    for name, experiment in config["experiments"].items():
+        _check_experiment(experiment, f"experiments.{name}", config)
+    return config
+
+
+def warnings(config: Mapping) -> list[str]:
+    """Lines on what is allowed but outside the paper's assumptions.
+
+    Theorem 1 assumes K < d. Where a dataset or network does not fix K or d beforehand, nothing is said.
+    """
+    lines = []
+    for name, experiment in config["experiments"].items():
+        classes = kinds.constant("datasets", config["datasets"][experiment["dataset"]]["kind"], "CLASSES") or 0
+        dimension = kinds.constant("networks", experiment["network"]["kind"], "FEATURE_DIMENSION")
+        dimension, scales = dimension or (math.inf, False)
+        for width in experiment["widths"]:
+            d = round(dimension * width) if scales else dimension
+            if classes >= d:
+                lines.append(
+                    f"experiments.{name}.widths: {width:g} gives features of dimension {d} for {classes} classes; "
+                    f"Theorem 1 assumes fewer classes than dimensions"
+                )
+    return lines
+
+
+@cache
+def _schema() -> dict:
+    return yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """Refuses a mapping that has a key twice."""
+
+    def construct_mapping(self, node, deep=False):
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                line = key_node.start_mark.line + 1
+                raise InputError(f"{self.name}, line {line}: key {key!r} is there twice; expected each key once")
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _read(path: Path) -> dict:
+    try:
+        with open(path, encoding="utf-8") as file:
+            value = yaml.load(file, _UniqueKeyLoader)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}; expected a readable YAML file") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: holds {type(value).__name__}; expected a mapping of keys to values")
+    return value
+
+
+def _merged(base: object, over: object) -> object:
+    if isinstance(base, Mapping) and isinstance(over, Mapping):
+        return {**base, **{key: _merged(base.get(key), value) for key, value in over.items()}}
+    return over
+
+
+def _completed(value: object, schema: Mapping, *, fill: bool) -> object:
+    """A deep copy of `value` with text that should be a number turned into one and, if `fill`, defaults filled in."""
+    if "$ref" in schema:
+        schema = _schema()["$defs"][schema["$ref"].removeprefix("#/$defs/")]
+    types = schema.get("type", [])
+    types = [types] if isinstance(types, str) else types
+    if isinstance(value, str):
+        return _number_from_text(value, types)
+    if isinstance(value, list):
+        return [_completed(item, schema.get("items", {}), fill=fill) for item in value]
+    if isinstance(value, Mapping):
+        properties = schema.get("properties", {})
+        others = schema.get("additionalProperties")
+        others = others if isinstance(others, Mapping) else {}
+        completed = {key: _completed(item, properties.get(key, others), fill=fill) for key, item in value.items()}
+        if fill:
+            for key, part in properties.items():
+                if key not in completed and "default" in part:
+                    completed[key] = _completed(part["default"], part, fill=True)
+        return completed
+    return value
+
+
+def _number_from_text(text: str, types: list[str]) -> object:
+    for name, convert in (("integer", int), ("number", float)):
+        if name in types:
+            try:
+                return convert(text)
+            except ValueError:
+                pass
+    if "boolean" in types and text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    return text
+
+
+def _check(value: object, schema: Mapping, where: str) -> None:
+    rooted = {"$defs": _schema()["$defs"], **schema}
+    errors = jsonschema.Draft202012Validator(rooted).iter_errors(value)
+    error = min(errors, key=lambda error: (len(error.absolute_path), str(error.absolute_path)), default=None)
+    if error is not None:
+        raise InputError(_explained(error, where))
+
+
+def _explained(error: jsonschema.ValidationError, where: str) -> str:
+    place = _place(where, error.absolute_path)
+    if error.validator == "additionalProperties":
+        allowed = sorted(error.schema["properties"])
+        unknown = next(key for key in error.instance if key not in allowed)
+        key = _place(place, [unknown])
+        return f"{key}: unknown key{_closest(unknown, allowed)}; allowed: {', '.join(allowed)}"
+    if error.validator == "required":
+        missing = next(key for key in error.validator_value if key not in error.instance)
+        return f"{_place(place, [missing])}: missing; it has no default"
+    if "propertyNames" in error.absolute_schema_path:
+        return f"{place}: name {error.instance!r}; expected a letter, then at most 59 letters, digits, - and _"
+    return f"{place}: {error.instance!r}; allowed: {_allowed(error.schema)}"
+
+
+def _allowed(schema: Mapping) -> str:
+    """A schema in words."""
+    if "enum" in schema:
+        return ", ".join(str(value) for value in schema["enum"])
+    types = schema.get("type", "value")
+    types = [types] if isinstance(types, str) else list(types)
+    words = {"object": "a mapping", "array": "a list", "string": "text", "boolean": "true or false", "null": "null"}
+    bounds = [
+        f"{sign} {schema[key]}"
+        for key, sign in (("minimum", ">="), ("exclusiveMinimum", ">"), ("maximum", "<="), ("exclusiveMaximum", "<"))
+        if key in schema
+    ]
+    parts = []
+    for name in types:
+        if name in ("number", "integer"):
+            parts.append(" ".join(["a number" if name == "number" else "a whole number", " and ".join(bounds)]).strip())
+        elif name == "array" and "items" in schema:
+            different = "different " if schema.get("uniqueItems") else ""
+            at_least = "of one or more " if schema.get("minItems") else "of "
+            parts.append(f"a list {at_least}{different}items, each {_allowed(schema['items'])}")
+        elif name == "string" and "pattern" in schema:
+            parts.append(f"text like {schema['pattern']}")
+        else:
+            parts.append(words.get(name, name))
+    return " or ".join(parts)
+
+
+def _place(where: str, path: Iterable[str | int]) -> str:
+    place = where
+    for part in path:
+        place += f"[{part}]" if isinstance(part, int) else f".{part}" if place else str(part)
+    return place
+
+
+def _closest(word: str, allowed: Iterable[str]) -> str:
+    close = difflib.get_close_matches(str(word), list(allowed), n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def _with_kind(
+    options: Mapping,
+    where: str,
+    package: str,
+    *,
+    common: tuple[str, ...] = (),
+    given: tuple[str, ...] = (),
+) -> dict:
+    """Options completed with the defaults of the function that their kind names.
+
+    `common` keys belong to every kind; `given` parameters of the function come from elsewhere (the grid, the data).
+    """
+    _one_of(options["kind"], kinds.kinds(package), f"{where}.kind")
+    every = kinds.parameters(package, options["kind"])
+    parameters = {key: default for key, default in every.items() if key not in given}
+    for key in options:
+        if key not in {"kind", *common, *parameters}:
+            allowed = ", ".join(sorted({"kind", *common, *parameters}))
+            raise InputError(f"{where}.{key}: unknown key{_closest(key, parameters)}; allowed: {allowed}")
+    for key, default in parameters.items():
+        if default is kinds.REQUIRED and key not in options:
+            raise InputError(f"{where}.{key}: missing; kind {options['kind']} has no default for it")
+    return {**{key: value for key, value in parameters.items() if value is not kinds.REQUIRED}, **options}
+
+
+def _check_experiment(experiment: dict, where: str, config: Mapping) -> None:
+    _one_of(experiment["dataset"], config["datasets"], f"{where}.dataset")
+    for index, loss in enumerate(experiment["losses"]):
+        _one_of(loss, config["losses"], f"{where}.losses[{index}]")
+    for index, share in enumerate(experiment["training"]["decay_at"]):
+        if Fraction(str(share)) >= 1:
+            raise InputError(f"{where}.training.decay_at[{index}]: {share!r}; allowed: a share between 0 and 1")
+    for index, figure in enumerate(experiment["figures"]):
+        _one_of(figure, kinds.kinds("figures.experiment"), f"{where}.figures[{index}]")
+        for table in kinds.arguments("figures.experiment", figure):
+            _one_of(table, TABLES, f"{where}.figures[{index}]: {figure}, parameter of the function")
+    if experiment["stack"] > 1 and isinstance(experiment["training"]["weight_decay"], Mapping):
+        raise InputError(
+            f"{where}.stack: {experiment['stack']}; allowed with candidates for training.weight_decay: 1, because what "
+            f"is trained as one has one weight decay"
+        )
+    given = ("width", "classes", "channels")
+    experiment["network"] = _with_kind(experiment["network"], f"{where}.network", "networks", given=given)
+
+
+def _one_of(value: str, allowed: Iterable[str], place: str) -> None:
+    if value not in allowed:
+        names = ", ".join(sorted(allowed))
+        raise InputError(f"{place}: {value!r}{_closest(value, allowed)}; allowed: {names}")

@@ -1,0 +1,401 @@
+"""The grid of a study: which trainings there are, and which of them go together.
+
+A run is trained by itself, or it is linked to where the same thing was trained: tuned experiments train candidates of
+the weight decay, stacked ones several runs as one. Runs that differ only in their number of epochs share a trunk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import combinations, product
+
+from equal_losses.study import configuration
+from equal_losses.study.paths import number
+from equal_losses.study.theory import TheoryCases
+from equal_losses.training.schedule import first_decay
+
+CHOSEN = "chosen"  # stands for a weight decay that is known once the candidates are trained
+
+# A model in a comparison of features: its loss, None where it is untrained, and its seed.
+Model = tuple[str | None, int]
+
+
+class Study:
+    """All experiments of a configuration.
+
+    Args:
+        config: the merged configuration, as Snakemake or `configuration.load` delivers it.
+
+    Raises:
+        InputError: one line that names the key, the value and what is allowed.
+    """
+
+    def __init__(self, config: Mapping):
+        self.config = configuration.validated(config)
+        self.name = self.config["name"]
+        self.experiments = {name: Experiment(self, name) for name in self.config["experiments"]}
+        self.theory = TheoryCases(self.config)
+
+    @cached_property
+    def warnings(self) -> list[str]:
+        """What is allowed but outside the paper's assumptions, one line each."""
+        return configuration.warnings(self.config)
+
+    @property
+    def compute(self) -> dict:
+        """Device, threads, and how often a training saves its state."""
+        return self.config["compute"]
+
+    @property
+    def gpus(self) -> int:
+        """GPUs that a training job asks the scheduler for."""
+        return 0 if self.compute["device"] == "cpu" else 1
+
+    @property
+    def datasets(self) -> list[str]:
+        """Names of the datasets that an experiment uses."""
+        return sorted({experiment.dataset for experiment in self.experiments.values()})
+
+    def dataset_source(self, dataset: str) -> dict:
+        """Kind of a dataset and the options of that kind."""
+        options = self.config["datasets"][dataset]
+        return {key: value for key, value in options.items() if key not in configuration.SPLIT_KEYS}
+
+    def dataset_split(self, dataset: str) -> dict:
+        """How a dataset is split (see `prepared.prepare`)."""
+        return {key: self.config["datasets"][dataset][key] for key in configuration.SPLIT_KEYS}
+
+    @property
+    def comparison(self) -> dict:
+        """How runs are compared; the rest of the section `evidence` is thresholds of claims."""
+        return {key: self.config["evidence"][key] for key in ("significance", "margin", "resamples", "seed")}
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One dataset, one network and a grid over (loss, width, epochs, seed)."""
+
+    study: Study
+    name: str
+
+    @property
+    def config(self) -> dict:
+        """The experiment's resolved configuration."""
+        return self.study.config["experiments"][self.name]
+
+    @property
+    def dataset(self) -> str:
+        """Name of the dataset."""
+        return self.config["dataset"]
+
+    @property
+    def tuning(self) -> dict | None:
+        """Candidates and seeds from which the weight decay is chosen, or None where the config gives a number."""
+        weight_decay = self.config["training"]["weight_decay"]
+        return weight_decay if isinstance(weight_decay, Mapping) else None
+
+    @property
+    def is_linked(self) -> bool:
+        """Whether runs are linked to where they were trained, as candidates or in a stack."""
+        return self.tuning is not None or self.config["stack"] > 1
+
+    @cached_property
+    def runs(self) -> list[Run]:
+        """Every run of the grid."""
+        grid = product(*(self.config[axis] for axis in ("losses", "widths", "epochs", "seeds")))
+        return [Run(self, *point) for point in grid]
+
+    @cached_property
+    def choices(self) -> list[Choice]:
+        """Every choice of a weight decay."""
+        if self.tuning is None:
+            return []
+        grid = product(*(self.config[axis] for axis in ("losses", "widths", "epochs")))
+        return [Choice(self, *point) for point in grid]
+
+    @cached_property
+    def trainings(self) -> list[Run | Stack]:
+        """Everything that is trained to its end: runs by themselves, or candidates and what is chosen, or stacks."""
+        candidates = [run for choice in self.choices for run in choice.candidates]
+        sources = [source for run in self.runs for source in (run.sources or [run])]
+        return list(dict.fromkeys([*candidates, *sources]))
+
+    @cached_property
+    def trunks(self) -> list[Trunk]:
+        """Every trunk."""
+        return list(dict.fromkeys(trunk for training in self.trainings for trunk in training.trunks))
+
+    @cached_property
+    def trunk_ends(self) -> list[int]:
+        """Epochs at which runs leave the shared trunk, ascending.
+
+        A run may leave at its first decay, if at least one other run goes on beyond that epoch or leaves there too.
+        """
+        if not self.config["share_trunk"]:
+            return []
+        decays = [first_decay(epochs, self.config["training"]) for epochs in self.config["epochs"]]
+        return sorted({end for end in decays if end > 0 and sum(other >= end for other in decays) > 1})
+
+    @cached_property
+    def largest_runs(self) -> list[Run]:
+        """Runs of the largest network and the longest budget, whose features are compared pair by pair."""
+        largest = max(self.config["widths"]), max(self.config["epochs"])
+        return [run for run in self.runs if (run.width, run.epochs) == largest]
+
+    @property
+    def model_pairs(self) -> list[tuple[str, Model, Model]]:
+        """Pairs of models whose features are compared: the name of the comparison and the two.
+
+        - losses: two losses at one seed.
+        - losses_other_seed: two losses, each at another seed.
+        - seeds: one loss at two seeds.
+        - untrained: a run against the untrained network of its seed, which every loss starts from.
+        """
+        models = [(run.loss, run.seed) for run in self.largest_runs]
+        pairs = []
+        for first, second in combinations(models, 2):
+            if first[0] == second[0]:
+                comparison = "seeds"
+            else:
+                comparison = "losses" if first[1] == second[1] else "losses_other_seed"
+            pairs.append((comparison, first, second))
+        return pairs + [("untrained", model, (None, model[1])) for model in models]
+
+
+class Training:
+    """What runs and stacks have in common; `experiment`, `width` and `epochs` are fields of both."""
+
+    @property
+    def trunk(self) -> Trunk | None:
+        """The trunk that this training goes on from, if there is one."""
+        return _last_trunk(self, first_decay(self.epochs, self.experiment.config["training"]))
+
+    @property
+    def trunks(self) -> list[Trunk]:
+        """All trunks on the way of this training, the last first."""
+        chain, trunk = [], self.trunk
+        while trunk is not None:
+            chain.append(trunk)
+            trunk = trunk.parent
+        return chain
+
+    @property
+    def own_epochs(self) -> int:
+        """Epochs that are trained after the trunk."""
+        return self.epochs - (self.trunk.to if self.trunk else 0)
+
+    @cached_property
+    def snapshot_epochs(self) -> list[int]:
+        """Epochs (completed) of the snapshots, ascending: 0 is the untrained network, the last is the end."""
+        snapshots = self.experiment.config["snapshots"]
+        if isinstance(snapshots, list):
+            return sorted({epoch for epoch in snapshots if epoch < self.epochs} | {self.epochs})
+        return sorted({round(self.epochs * part / snapshots) for part in range(snapshots + 1)})
+
+
+@dataclass(frozen=True)
+class Run(Training):
+    """One training: (loss, width, epochs, seed) of an experiment.
+
+    Attributes:
+        decay: None for a run of the grid; otherwise what is trained for a tuned one: a candidate of the weight decay,
+            or `CHOSEN` for a seed that has no candidates.
+    """
+
+    experiment: Experiment
+    loss: str
+    width: float
+    epochs: int
+    seed: int
+    decay: float | str | None = None
+
+    @property
+    def wildcards(self) -> dict[str, str]:
+        """What the run is called in paths."""
+        label = self.decay if isinstance(self.decay, str) else f"decay{number(self.decay or 0)}"
+        point = {"experiment": self.experiment.name, "loss": self.loss, "width": number(self.width)}
+        return {**point, "epochs": str(self.epochs), "seed": str(self.seed), "decay": label}
+
+    @property
+    def identity(self) -> dict:
+        """What the run is called in the tables."""
+        experiment = self.experiment
+        return {
+            "experiment": experiment.name,
+            "dataset": experiment.dataset,
+            "network": experiment.config["network"]["kind"],
+            "loss": self.loss,
+            "width": self.width,
+            "epochs": self.epochs,
+            "seed": self.seed,
+        }
+
+    @property
+    def name(self) -> str:
+        """What the run is called in its stack."""
+        return f"{self.loss}/seed{self.seed}"
+
+    @property
+    def trunk(self) -> Trunk | None:
+        """The trunk, if there is one; none where budgets may come to have different weight decays."""
+        return None if self.decay == CHOSEN else super().trunk
+
+    @cached_property
+    def sources(self) -> list[Run | Stack]:
+        """What the run may be linked to: candidates in order, what is trained with the chosen one, or a stack."""
+        experiment = self.experiment
+        if self.decay is None and experiment.tuning is not None:
+            if self.seed not in experiment.tuning["seeds"]:
+                return [replace(self, decay=CHOSEN)]
+            return [replace(self, decay=decay) for decay in experiment.tuning["candidates"]]
+        if experiment.config["stack"] > 1:
+            order = [(loss, seed) for seed in experiment.config["seeds"] for loss in experiment.config["losses"]]
+            place = order.index((self.loss, self.seed)) // experiment.config["stack"]
+            return [Stack(experiment, place + 1, self.width, self.epochs)]
+        return []
+
+    @property
+    def choice(self) -> Choice | None:
+        """The choice of the weight decay that the run awaits or takes part in."""
+        tuned = self.experiment.tuning is not None
+        return Choice(self.experiment, self.loss, self.width, self.epochs) if tuned else None
+
+    @property
+    def has_features(self) -> bool:
+        """Whether features are taken: not of candidates at seeds that no run of the grid has."""
+        return self.seed in self.experiment.config["seeds"]
+
+    @cached_property
+    def snapshot_epochs(self) -> list[int]:
+        """Epochs of the snapshots (see `Training`); of what has no features the end alone."""
+        return super().snapshot_epochs if self.has_features else [self.epochs]
+
+    @property
+    def settings(self) -> dict:
+        """Everything that determines the trained weights, but for the data and the code."""
+        config = self.experiment.config
+        candidate = {"weight_decay": self.decay} if isinstance(self.decay, float | int) else {}
+        return {
+            "loss": self.experiment.study.config["losses"][self.loss],
+            "network": {**config["network"], "width": self.width},
+            "epochs": self.epochs,
+            "seed": self.seed,
+            **config["training"],
+            **candidate,
+        }
+
+
+@dataclass(frozen=True)
+class Stack(Training):
+    """Runs of one width and budget, of several losses and seeds, that are trained as one.
+
+    Attributes:
+        number: counted in the experiment, from 1; losses of the first seed, then those of the next.
+    """
+
+    experiment: Experiment
+    number: int
+    width: float
+    epochs: int
+
+    @property
+    def wildcards(self) -> dict[str, str]:
+        """What the stack is called in paths."""
+        point = {"experiment": self.experiment.name, "stack": f"stack{self.number}", "width": number(self.width)}
+        return {**point, "epochs": str(self.epochs)}
+
+    @cached_property
+    def members(self) -> list[Run]:
+        """The runs, in order."""
+        config = self.experiment.config
+        order = [(loss, seed) for seed in config["seeds"] for loss in config["losses"]]
+        begin = (self.number - 1) * config["stack"]
+        return [
+            Run(self.experiment, loss, self.width, self.epochs, seed)
+            for loss, seed in order[begin : begin + config["stack"]]
+        ]
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """What trainings of several budgets share: the epochs at the first learning rate, to epoch `to`.
+
+    Attributes:
+        longest: the training of the longest budget through it; up to `to` its settings mean the same for each.
+    """
+
+    longest: Run | Stack
+    to: int
+
+    @property
+    def experiment(self) -> Experiment:
+        """The experiment."""
+        return self.longest.experiment
+
+    @property
+    def width(self) -> float:
+        """The width."""
+        return self.longest.width
+
+    @property
+    def wildcards(self) -> dict[str, str]:
+        """What the trunk is called in paths."""
+        return {**self.longest.wildcards, "to": str(self.to)}
+
+    @property
+    def parent(self) -> Trunk | None:
+        """The trunk that this one goes on from."""
+        return _last_trunk(self.longest, self.to - 1)
+
+    @property
+    def own_epochs(self) -> int:
+        """Epochs that the trunk trains itself, after its parent."""
+        return self.to - (self.parent.to if self.parent else 0)
+
+    @property
+    def snapshot_epochs(self) -> list[int]:
+        """Epochs up to `to` at which some training through this trunk wants a snapshot."""
+        through = (replace(self.longest, epochs=epochs) for epochs in _budgets_through(self.longest, self.to))
+        return sorted({epoch for training in through for epoch in training.snapshot_epochs if epoch <= self.to})
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The weight decay of a (loss, width, epochs), chosen among candidates by validation accuracy."""
+
+    experiment: Experiment
+    loss: str
+    width: float
+    epochs: int
+
+    @property
+    def wildcards(self) -> dict[str, str]:
+        """What the choice is called in paths."""
+        point = {"experiment": self.experiment.name, "loss": self.loss, "width": number(self.width)}
+        return {**point, "epochs": str(self.epochs)}
+
+    @property
+    def candidates(self) -> list[Run]:
+        """Every candidate at every seed of the tuning, in the order of the configuration."""
+        tuning = self.experiment.tuning
+        return [
+            Run(self.experiment, self.loss, self.width, self.epochs, seed, decay)
+            for seed in tuning["seeds"]
+            for decay in tuning["candidates"]
+        ]
+
+
+def _last_trunk(training: Training, last: int) -> Trunk | None:
+    """The trunk with the last end up to `last`."""
+    ends = [end for end in training.experiment.trunk_ends if end <= last]
+    if not ends:
+        return None
+    return Trunk(replace(training, epochs=max(_budgets_through(training, ends[-1]))), ends[-1])
+
+
+def _budgets_through(training: Training, to: int) -> list[int]:
+    """Budgets that go on at the first learning rate at least to epoch `to`."""
+    config = training.experiment.config
+    return [epochs for epochs in config["epochs"] if first_decay(epochs, config["training"]) >= to]

@@ -1,0 +1,76 @@
+"""Kinds, read from their source without importing them: losses, networks, datasets, figures, steps of the theory.
+
+A kind is a file of one of these packages with a function of the file's name; the function's keyword-only parameters
+are keys of the configuration.
+"""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+
+from equal_losses.running.sources import ROOT
+
+REQUIRED = object()  # stands for the default of a parameter that has none
+
+
+def kinds(package: str) -> list[str]:
+    """Names of the kinds of a package ("losses", "figures.experiment"), sorted."""
+    return sorted(path.stem for path in (ROOT / folder(package)).glob("[!_]*.py") if _function(package, path.stem))
+
+
+def folder(package: str) -> str:
+    """The folder of a package, relative to the repository."""
+    return f"src/equal_losses/{package.replace('.', '/')}"
+
+
+def source(package: str, kind: str) -> str:
+    """The file of a kind, relative to the repository."""
+    return f"{folder(package)}/{kind}.py"
+
+
+def parameters(package: str, kind: str) -> dict[str, object]:
+    """Keyword-only parameters and their defaults; `REQUIRED` where there is none."""
+    arguments = _function(package, kind).args
+    return {
+        argument.arg: REQUIRED if default is None else ast.literal_eval(default)
+        for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+    }
+
+
+def arguments(package: str, kind: str) -> list[str]:
+    """Names of the positional parameters: of a figure, the tables that it is drawn from."""
+    return [argument.arg for argument in _function(package, kind).args.args]
+
+
+def caption(package: str, kind: str) -> str:
+    """The first paragraph of the function's docstring, on one line."""
+    paragraph = (ast.get_docstring(_function(package, kind)) or "").split("\n\n")[0]
+    return " ".join(paragraph.split())
+
+
+def constant(package: str, kind: str, name: str) -> object:
+    """The value of a constant of the kind's file, written as a literal; None where it has no such constant."""
+    for node in _tree(package, kind).body:
+        if isinstance(node, ast.Assign) and [target.id for target in node.targets if isinstance(target, ast.Name)] == [
+            name
+        ]:
+            return ast.literal_eval(node.value)
+    return None
+
+
+def has_function(package: str, kind: str, name: str) -> bool:
+    """Whether the kind's file has a function of that name beside the kind."""
+    return any(isinstance(node, ast.FunctionDef) and node.name == name for node in _tree(package, kind).body)
+
+
+def _function(package: str, kind: str) -> ast.FunctionDef | None:
+    return next(
+        (node for node in _tree(package, kind).body if isinstance(node, ast.FunctionDef) and node.name == kind), None
+    )
+
+
+@cache
+def _tree(package: str, kind: str) -> ast.Module:
+    path = ROOT / source(package, kind)
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))

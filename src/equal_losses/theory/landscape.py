@@ -1,0 +1,106 @@
+"""The landscape of Eq. (7): its critical points, where they lead down, and the spectrum of the Hessian, in float64."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+from scipy.sparse.linalg import LinearOperator, eigsh
+
+from equal_losses.running.errors import InputError
+from equal_losses.theory.ufm import Minimum, Point, UnconstrainedFeatureModel, minimise
+
+DENSE_SIZE = 600  # variables up to which a dense Hessian costs less than Lanczos
+
+
+def escape_direction(model: UnconstrainedFeatureModel, point: Point) -> tuple[Point, float]:
+    """A direction and the curvature of f along it at a critical point: -2 (||G||_2 - sqrt(lambda_W lambda_H)).
+
+    Derived here: let a be a unit vector orthogonal to the rows of W, and u, v the top singular vectors of G on the
+    side of the classes and of the samples. At a critical point the features lie in the span of the rows of W, so
+    along dW = r u a^T, dH = -v a^T / r the logits change by -u v^T, to second order only: f changes by
+    -<G, u v^T> + lambda_W r^2 / 2 + lambda_H / (2 r^2) times the square of the step. The best r is
+    (lambda_H / lambda_W)^(1/4), and convexity of the loss is not needed.
+
+    Raises:
+        InputError: where the rows of W span all d dimensions, so that there is no such a.
+    """
+    left, singular_values, _ = np.linalg.svd(point.W.T)
+    rank = int(np.sum(singular_values > 1e-9 * max(singular_values[0], np.finfo(float).tiny)))
+    if rank == model.dim:
+        raise InputError(f"point: W has rank {rank} = dim; expected a rank below the feature dimension")
+    a = left[:, -1]
+    V, spectrum, U = np.linalg.svd(model.logit_gradient(point), full_matrices=False)
+    r = (model.lambda_H / model.lambda_W) ** 0.25
+    direction = Point(r * np.outer(U[0], a), -np.outer(V[:, 0], a) / r, np.zeros(model.classes))
+    return direction, float(-2 * (spectrum[0] - math.sqrt(model.lambda_W * model.lambda_H)))
+
+
+def curvature(model: UnconstrainedFeatureModel, point: Point, direction: Point) -> float:
+    """The second derivative of f along a direction of any length."""
+    vector = model.flatten(direction)
+    return float(vector @ model.hessian(point).matvec(vector))
+
+
+def smallest_hessian_eigenvalue(model: UnconstrainedFeatureModel, point: Point) -> float:
+    """The smallest eigenvalue of the Hessian of f: dense for small models, by Lanczos iterations for larger ones.
+
+    Lanczos runs on (top - Hessian), because its stopping rule is relative to the eigenvalue sought and the one of
+    interest is often zero.
+    """
+    hessian = model.hessian(point)
+    if model.size <= DENSE_SIZE:
+        return float(np.linalg.eigvalsh(_dense(hessian))[0])
+    start = np.random.default_rng(0).standard_normal(model.size)  # ARPACK's own start is not reproducible
+    top = 1.1 * eigsh(hessian, k=1, which="LA", tol=1e-2, v0=start, return_eigenvectors=False)[0]
+    shifted = LinearOperator(hessian.shape, matvec=lambda v: top * np.ravel(v) - hessian.matvec(v), dtype=np.float64)
+    return float(top - eigsh(shifted, k=1, which="LA", tol=1e-10, v0=start, return_eigenvectors=False)[0])
+
+
+def hessian_nullity(model: UnconstrainedFeatureModel, point: Point) -> int:
+    """How many Hessian eigenvalues are zero, that is, below 1e-9 of the largest; dense, for small models.
+
+    Raises:
+        InputError: for a model too large for a dense Hessian.
+    """
+    if model.size > DENSE_SIZE:
+        raise InputError(f"the model has {model.size} variables; allowed for a dense Hessian: at most {DENSE_SIZE}")
+    eigenvalues = np.abs(np.linalg.eigvalsh(_dense(model.hessian(point))))
+    return int(np.sum(eigenvalues < 1e-9 * eigenvalues.max()))
+
+
+def expected_hessian_nullity(model: UnconstrainedFeatureModel) -> int:
+    """The nullity at a minimum that is neural collapse.
+
+    Derived here: the rotations that move a rank K-1 minimum in d dimensions, and the shift of all logits by the bias
+    where neither the loss nor a penalty fixes it.
+    """
+    rotations = model.dim * (model.classes - 1) - model.classes * (model.classes - 1) // 2
+    small = replace(model, dim=1, lambda_W=1.0, lambda_H=1.0, lambda_b=0.0)
+    origin = Point(np.zeros((model.classes, 1)), np.zeros((len(model.labels), 1)), np.zeros(model.classes))
+    shifted = origin._replace(b=np.ones(model.classes))
+    free = math.isclose(small.value_and_gradient(shifted)[0], small.value_and_gradient(origin)[0])
+    return rotations + int(free and model.lambda_b == 0)
+
+
+def critical_point_of_rank(model: UnconstrainedFeatureModel, rank: int, seed: int) -> Minimum:
+    """A critical point of f whose W and H have at most the given rank: a saddle point wherever that is too small.
+
+    Derived here: a minimiser of the model with `rank` feature dimensions, padded with zeros to d, is critical in d
+    dimensions, because the gradient of each matrix along a feature dimension is linear in the other matrix's entries
+    along it. At rank 0 it is the origin, with the best bias.
+    """
+    if not 0 <= rank <= model.dim:
+        raise InputError(f"rank is {rank}; allowed: 0 to {model.dim}, the feature dimension")
+    small = replace(model, dim=max(rank, 1))
+    # A start of zeros stays where it is but for the bias.
+    minimum = minimise(small, small.random_point(seed, scale=1.0 if rank else 0.0))
+    W, H, b = minimum.point
+    padding = ((0, 0), (0, model.dim - small.dim))
+    return replace(minimum, point=Point(np.pad(W, padding), np.pad(H, padding), b))
+
+
+def _dense(hessian: LinearOperator) -> np.ndarray:
+    dense = hessian.matmat(np.eye(hessian.shape[0]))
+    return (dense + dense.T) / 2

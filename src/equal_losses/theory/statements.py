@@ -1,0 +1,186 @@
+"""The theory's statements, each against the cases that were computed for it. Nothing imports PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import pandas as pd
+
+from equal_losses.theory.paper import FOCAL_REGION
+
+COLUMNS = ("claim", "source", "loss", "cases", "largest_error", "tolerance", "supported")
+
+# Where the paper says that Eq. (7) has no spurious local minimum.
+LANDSCAPE_SOURCE = {
+    "cross_entropy": "Theorem 2",
+    "label_smoothing": "Corollary 1",
+    "focal": "expected in Section 3.2, beyond Corollary 2",
+    "mse": "Theorem 2",
+}
+
+
+def statements(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """One row per statement and loss: what it says, its source, over how many cases, the largest error, the verdict.
+
+    A statement that counts (starts, points) has the share of cases against it as its error and no tolerance. A
+    statement without cases has no row.
+
+    Args:
+        tables: the tables of the steps by name, of all cases (see `tables.joined`).
+
+    Returns:
+        A table with the columns `COLUMNS`.
+    """
+    rows = [
+        row | {"loss": loss}
+        for table, state in _STATEMENTS.items()
+        for loss, cases in _by_loss(tables[table])
+        for row in state(cases)
+        if row["cases"]
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _minima(minima: pd.DataFrame) -> Iterator[dict]:
+    source = "as Theorem 1, which leaves MSE out" if _kind(minima) == "mse" else "Theorem 1"
+    is_zero = minima["is_zero_solution"].astype(bool)
+    solution, zero = minima[~is_zero], minima[is_zero]
+    yield _error("margin as in closed form (relative)", source, solution["margin_error"], 1e-5)
+    weights = solution["weight_norm_sq"] / solution["weight_norm_sq_closed_form"] - 1
+    yield _error("||w||^2 as in closed form (relative)", source, weights, 1e-5)
+    yield _error("objective as in closed form (relative)", source, minima["objective_error"], 1e-9)
+    for column, statement in (
+        ("weight_norms", "all ||w^k|| equal (relative)"),
+        ("bias", "b = b* 1 (logit units)"),
+        ("duality", "h_{k,i} = sqrt(lambda_W / (lambda_H n)) w^k (relative)"),
+        ("feature_mean", "mean over the classes of h_{k,i} = 0 (relative)"),
+        ("etf", "W W^T a simplex ETF (relative)"),
+        ("nc1", "NC1 = 0"),
+        ("nc2", "NC2 = 0"),
+        ("nc3", "NC3 = 0"),
+    ):
+        yield _error(statement, source, solution[column], 1e-5)
+    yield _error("beyond the collapse threshold, W = H = 0", source, zero["size"], 1e-6)
+    above_one = (minima["certificate"] - 1).clip(lower=0)
+    yield _error("certificate at most 1 at the minimum", "Theorem 2", above_one, 1e-6)
+
+
+def _descent(path: pd.DataFrame) -> Iterator[dict]:
+    last = path[path["iteration"] == path["iteration"].max()]
+    for metric in ("nc1", "nc2", "nc3"):
+        yield _error(f"{metric.upper()} = 0 at the end of gradient descent", "Section 3.2", last[metric], 1e-5)
+
+
+def _bias_sweep(sweep: pd.DataFrame) -> Iterator[dict]:
+    source = "derived in closed_form"
+    yield _error("NC2 under a penalised bias", source, sweep["nc2"] - sweep["nc2_closed_form"], 1e-5)
+    yield _error("centered NC2 = 0 under a penalised bias", source, sweep["nc2_centered"], 1e-5)
+    yield _error("NC2 = 0 for any lambda_b", "Theorem 1, if it covered MSE", sweep["nc2"], 1e-5)
+
+
+def _critical_points(points: pd.DataFrame) -> Iterator[dict]:
+    flat = points["smallest_eigenvalue"] > -1e-9
+    not_global = points["excess"] > 1e-9 * (1 + points["value"].abs())
+    for size, group in _by_size(points[not_global]):
+        statement = f"critical points that are not global are strict saddles, {size}"
+        yield _share(statement, _landscape_source(points), flat.loc[group.index])
+    source = "derived in landscape"
+    is_certified = points["certificate"] > 1 + 1e-6
+    yield _share("a certificate above 1 means negative curvature", source, flat[is_certified])
+    curvatures = (points["escape_curvature"] / points["escape_curvature_closed_form"] - 1)[is_certified]
+    yield _error("curvature of the escape direction (relative)", source, curvatures, 1e-6)
+    surplus = (points["nullity"] - points["nullity_closed_form"]).dropna()
+    yield _error("Hessian nullity at the minimum", source, surplus, 0)
+
+
+def _starts(starts: pd.DataFrame) -> Iterator[dict]:
+    not_global = ~starts["is_global"].astype(bool)
+    for size, group in _by_size(starts):
+        statement = f"random starts end at the global value, {size}"
+        yield _share(statement, _landscape_source(starts), not_global.loc[group.index])
+    if _kind(starts) == "focal":
+        within = starts["end_outside_region"] == 0
+        yield _share(f"end points with all p >= {FOCAL_REGION} are global", "Corollary 2", not_global[within])
+
+
+def _definition(tried: pd.DataFrame) -> Iterator[dict]:
+    source = "as Definition 1, which leaves MSE out" if _kind(tried) == "mse" else "Definition 1"
+    yield _share("loss >= phi(t)", source, tried["violations"] > 0)
+    yield _share("loss = phi(t) for equal other logits only", source, tried["unequal_ties"] > 0)
+    unequal = tried["equality_error"] > 1e-6
+    yield _share("loss = phi(t) for equal other logits, whatever their shift", source, unequal)
+    yield _share("t* unique for every c", source, tried["ties"] > 0)
+    yield _share("t* <= 0", source, tried["positive_t_at"].notna())
+
+
+def _curves(curves: pd.DataFrame) -> Iterator[dict]:
+    known = curves.dropna(subset=["y_closed_form"])
+    errors = (known["y"] - known["y_closed_form"]) / (1 + known["y_closed_form"].abs())
+    for curve, statement in (
+        ("psi", "phi(t) as in closed form (relative)"),
+        ("margin", "t* over c as in closed form"),
+    ):
+        yield _error(statement, "derived in closed_form", errors[known["curve"] == curve], 1e-6)
+
+
+def _focal_convexity(convexity: pd.DataFrame) -> Iterator[dict]:
+    relative = convexity["threshold"] / convexity["threshold_closed_form"] - 1
+    yield _error("threshold of convexity as in closed form (relative)", "derived in closed_form", relative, 1e-6)
+    yield _share(f"convex where p >= {FOCAL_REGION}", "Section 3.2", convexity["threshold"] > FOCAL_REGION)
+
+
+# The statements about the rows of one loss, by the table that they are computed from.
+_STATEMENTS = {
+    "minima": _minima,
+    "descent": _descent,
+    "bias_sweep": _bias_sweep,
+    "critical_points": _critical_points,
+    "starts": _starts,
+    "definition": _definition,
+    "curves": _curves,
+    "focal_convexity": _focal_convexity,
+}
+
+
+def _error(claim: str, source: str, errors: pd.Series, tolerance: float) -> dict:
+    """The statement that no error is above the tolerance."""
+    largest = float(errors.abs().max())
+    return _row(claim, source, len(errors), largest, tolerance, largest <= tolerance)
+
+
+def _share(claim: str, source: str, against: pd.Series) -> dict:
+    """The statement that no case is against it."""
+    share = float(against.astype(bool).mean())
+    return _row(claim, source, len(against), share, None, share == 0)
+
+
+def _row(claim: str, source: str, cases: int, largest_error: float, tolerance: float | None, supported: bool) -> dict:
+    return {
+        "claim": claim,
+        "source": source,
+        "cases": cases,
+        "largest_error": largest_error,
+        "tolerance": tolerance,
+        "supported": bool(supported),
+    }
+
+
+def _by_loss(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Each loss with its rows; all rows under no name where the table does not tell losses apart."""
+    if "loss" in table:
+        yield from table.groupby("loss", sort=False)
+    elif len(table):
+        yield "", table
+
+
+def _by_size(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    for (classes, strength), group in table.groupby(["classes", "strength"], sort=False):
+        yield f"K = {classes}, K c = {strength:g}", group
+
+
+def _kind(rows: pd.DataFrame) -> str:
+    return rows["kind"].iloc[0]
+
+
+def _landscape_source(rows: pd.DataFrame) -> str:
+    return LANDSCAPE_SOURCE.get(_kind(rows), "Theorem 2, if the loss is convex")

@@ -1,0 +1,209 @@
+"""The training of one network: data, network, loss, optimiser, and the loop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from equal_losses import losses, networks
+from equal_losses.datasets._prepared import PreparedDataset
+from equal_losses.networks._network import Network
+from equal_losses.running.errors import InputError
+from equal_losses.training.batches import EVALUATION_BATCH, DeviceImages, EpochRandomness, Normalization, slices, stream
+from equal_losses.training.numerics import as_called, float32_products_in_tf32
+from equal_losses.training.schedule import learning_rate
+from equal_losses.training.state import TrainingState
+
+Loss = Callable[..., Tensor]
+
+
+def train(
+    settings: Mapping,
+    dataset: PreparedDataset,
+    *,
+    device: torch.device,
+    start: TrainingState | None = None,
+    until: int | None = None,
+    compiled: bool = False,
+    cuda_graphs: bool = False,
+    on_epoch: Callable[[TrainingState], None] = lambda state: None,
+    report: Callable[[Mapping[str, float]], None] = lambda row: None,
+) -> TrainingState:
+    """Train from `start`, or from the beginning, to `until` epochs, or to the end.
+
+    SGD with momentum, weight decay on every parameter, a gradient clipped by its norm and stepwise decays (paper,
+    Section 4).
+
+    Args:
+        settings: the resolved settings of a run (see `study.grid.Run.settings`).
+        compiled, cuda_graphs: see `numerics.as_called`; what is computed stays the same up to rounding.
+        on_epoch: called with the state at the beginning of a fresh training and after each epoch. A state is never
+            changed afterwards, so whoever keeps it can save it at any later moment.
+        report: called with the new row of the history after each epoch.
+
+    Returns:
+        The state after `until` epochs. A row of its history has epoch (completed), learning_rate, train_loss and
+        train_accuracy (means over the epoch's batches, in training mode), val_loss and val_accuracy (in evaluation
+        mode), accuracies in 0..1, seconds and images_per_second.
+
+    Raises:
+        InputError: where the loss is not finite; names epoch, step and learning rate.
+    """
+    training, validation = (DeviceImages.load(dataset, split, device) for split in ("train", "val"))
+    normalization = Normalization.of(settings, dataset, device, "train")
+    loss = losses.build(settings["loss"])
+    network = build_network(settings, dataset)
+    if start is None:
+        state = TrainingState(0, copies(network.state_dict()))
+        on_epoch(state)
+    else:
+        state = start
+        network.load_state_dict(state.weights)
+    network.to(device)
+    called = as_called(network, device, compiled=compiled, cuda_graphs=cuda_graphs)
+    optimizer = sgd(network, settings, state.momentum)
+
+    for epoch in range(state.epoch, settings["epochs"] if until is None else until):
+        started = time.perf_counter()
+        rate = learning_rate(epoch, settings["epochs"], settings)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        network.train()
+        with float32_products_in_tf32(settings["precision"] == "tf32"):
+            trained = _train_epoch(called, optimizer, loss, training, normalization, settings, epoch)
+        seconds = time.perf_counter() - started
+        validated = evaluate(network, loss, validation, normalization)
+        seconds_in_all = time.perf_counter() - started
+        row = history_row(epoch, rate, trained, validated, seconds_in_all, len(training) / seconds)
+        state = state.after(copies(network.state_dict()), copies(momentum_of(network, optimizer)), row)
+        on_epoch(state)
+        report(row)
+
+    return state
+
+
+def _train_epoch(
+    network: Callable[[Tensor], tuple[Tensor, Tensor]],
+    optimizer: torch.optim.Optimizer,
+    loss: Loss,
+    training: DeviceImages,
+    normalization: Normalization,
+    settings: Mapping,
+    epoch: int,
+) -> tuple[float, float]:
+    """Mean loss and accuracy over the epoch; nothing waits for the device before its end."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    device = training.labels.device
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=settings["precision"] == "bfloat16")
+    randomness = EpochRandomness(settings, epoch, len(training), device)
+    batches = slices(len(training), settings["batch_size"])
+    step_losses = torch.zeros(len(batches), device=device)
+    correct = torch.zeros((), dtype=torch.int64, device=device)
+    for step, positions in enumerate(batches):
+        picked = randomness.order[positions]
+        images = normalization(randomness.augmented(training.images[picked], positions))
+        labels = training.labels[picked]
+        with autocast:
+            logits, _ = network(images)
+        batch_loss = loss(logits.float(), labels)
+        optimizer.zero_grad(set_to_none=True)
+        batch_loss.backward()
+        if settings["clip_norm"] is not None:
+            nn.utils.clip_grad_norm_(parameters, settings["clip_norm"])
+        optimizer.step()
+        step_losses[step] = batch_loss.detach()
+        correct += (logits.detach().argmax(dim=1) == labels).sum()
+    rate = optimizer.param_groups[0]["lr"]
+    return mean_loss(step_losses.cpu(), len(training), settings, epoch, rate), int(correct) / len(training)
+
+
+@torch.inference_mode()
+def evaluate(network: Network, loss: Loss, images: DeviceImages, normalization: Normalization) -> tuple[float, float]:
+    """Mean loss and accuracy (0..1) in evaluation mode, without augmentation."""
+    network.eval()
+    total = torch.zeros((), dtype=torch.float64, device=images.labels.device)
+    correct = torch.zeros((), dtype=torch.int64, device=images.labels.device)
+    for pixels, labels in zip(
+        images.images.split(EVALUATION_BATCH), images.labels.split(EVALUATION_BATCH), strict=True
+    ):
+        logits, _ = network(normalization(pixels))
+        total += loss(logits, labels, reduction="sum")
+        correct += (logits.argmax(dim=1) == labels).sum()
+    return float(total) / len(images), int(correct) / len(images)
+
+
+# What a stack of trainings (see `together`) has in common with a single one.
+
+
+def build_network(settings: Mapping, dataset: PreparedDataset) -> Network:
+    """The network of the settings with the initial weights of its seed, on the CPU, channels last."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stream(settings["seed"], 0))
+        network = networks.build(settings["network"], classes=dataset.class_count, channels=dataset.channels)
+    return network.to(memory_format=torch.channels_last)
+
+
+def sgd(network: nn.Module, settings: Mapping, momentum: Mapping[str, Tensor]) -> torch.optim.SGD:
+    """The optimiser of the settings, with the momentum buffers that there are."""
+    optimizer = torch.optim.SGD(
+        network.parameters(),
+        lr=settings["learning_rate"],
+        momentum=settings["momentum"],
+        weight_decay=settings["weight_decay"],
+        fused=True,
+    )
+    for name, parameter in network.named_parameters():
+        if name in momentum:
+            buffer = torch.empty_like(parameter).copy_(momentum[name])
+            optimizer.state[parameter]["momentum_buffer"] = buffer
+    return optimizer
+
+
+def momentum_of(network: nn.Module, optimizer: torch.optim.SGD) -> dict[str, Tensor]:
+    """The momentum buffers by parameter name."""
+    states = {name: optimizer.state[parameter] for name, parameter in network.named_parameters()}
+    return {name: state["momentum_buffer"] for name, state in states.items() if "momentum_buffer" in state}
+
+
+def mean_loss(step_losses: Tensor, images: int, settings: Mapping, epoch: int, rate: float, member: str = "") -> float:
+    """Mean over the images of an epoch, from the losses of its steps; `member` is whose they are, in a stack."""
+    if not step_losses.isfinite().all():
+        step = int((~step_losses.isfinite()).nonzero()[0])
+        raise InputError(
+            f"training diverged{member and f' ({member})'}: the loss is {step_losses[step]:g} at epoch {epoch + 1}, "
+            f"step {step + 1}, learning rate {rate:g}; a smaller training.learning_rate may help"
+        )
+    size = settings["batch_size"]
+    step_sizes = torch.tensor([min(size, images - start) for start in range(0, images, size)])
+    if settings["loss"]["reduction"] == "mean":
+        step_losses = step_losses * step_sizes
+    return float(step_losses.double().sum() / step_sizes.sum())
+
+
+def history_row(
+    epoch: int,
+    rate: float,
+    trained: Sequence[float],
+    validated: Sequence[float],
+    seconds: float,
+    images_per_second: float,
+) -> dict[str, float]:
+    """A row of the history; `trained` and `validated` are loss and accuracy of each part."""
+    return {
+        "epoch": epoch + 1,
+        "learning_rate": rate,
+        "train_loss": trained[0],
+        "train_accuracy": trained[1],
+        "val_loss": validated[0],
+        "val_accuracy": validated[1],
+        "seconds": round(seconds, 4),
+        "images_per_second": round(images_per_second, 1),
+    }
+
+
+def copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors by name, each detached and copied."""
+    return {name: tensor.detach().clone() for name, tensor in tensors.items()}

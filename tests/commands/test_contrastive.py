@@ -1,0 +1,55 @@
+"""The command `contrastive`."""
+
+import argparse
+import json
+
+import pytest
+
+from equal_losses.commands import contrastive
+from equal_losses.running.errors import InputError
+
+
+@pytest.fixture
+def command(capsys):
+    """Runs the command and returns what it printed."""
+    parser = argparse.ArgumentParser()
+    contrastive.add_parser(parser.add_subparsers())
+
+    def run(*arguments):
+        options = parser.parse_args(["contrastive", *arguments])
+        options.run(options)
+        return json.loads(capsys.readouterr().out)
+
+    return run
+
+
+def test_a_loss_that_holds_is_said_to_hold(command):
+    assert command("--loss", "CE", "--samples", "50")["holds"] is True
+
+
+def test_a_tie_is_printed(command):
+    result = command("--loss", "FL", "--classes", "18", "--samples", "50")
+    assert result["holds"] is False
+    assert result["tie_c"] == pytest.approx(0.0706779, abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (("--loss", "hinge"), "--loss: 'hinge'; allowed: CE, LS, FL, MSE, cross_entropy"),
+        (("--loss", "focal"), "--gamma: missing"),
+        (("--loss", "CE", "--gamma", "2"), "--gamma: not a parameter of CE; allowed with: "),
+        (("--loss", "FL", "--gamma", "inf"), "--gamma: inf; allowed: finite numbers"),
+        (("--loss", "LS", "--smoothing", "1.5"), "--loss: LS: label_smoothing must be between 0.0 and 1.0"),
+        (("--loss", "MSE", "--class-reduction", "max"), "--loss: MSE: class_reduction is 'max'"),
+        (("--loss", "MSE", "--beta", "1e200"), "--loss: MSE is inf where all logits are 0"),
+        (("--loss", "CE", "--samples", "0"), "--samples: 0; allowed: at least 1"),
+        (("--loss", "CE", "--seed", "-1"), "--seed: -1; allowed: at least 0"),
+        (("--loss", "CE", "--classes", "1"), "classes is 1"),
+    ],
+)
+def test_bad_input_is_named_in_one_line(command, arguments, message):
+    with pytest.raises(InputError) as error:
+        command(*arguments)
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)

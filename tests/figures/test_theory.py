@@ -1,0 +1,40 @@
+"""From the tables of the theory to its figures."""
+
+from __future__ import annotations
+
+import pytest
+from docutils.core import publish_parts
+from matplotlib.figure import Figure
+
+from equal_losses.figures import theory
+from equal_losses.study.kinds import arguments, caption, kinds
+from equal_losses.study.theory import TABLES
+
+from ..theory.small_study import tables
+
+PACKAGE = "figures.theory"
+KINDS = kinds(PACKAGE)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_figures_are_drawn_from_the_tables_that_they_name(kind):
+    drawn = theory.load(kind)(*(tables()[table] for table in arguments(PACKAGE, kind)))
+    assert isinstance(drawn, Figure)
+    drawn.canvas.draw()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_figures_need_no_other_tables_than_those_of_the_theory(kind):
+    assert set(arguments(PACKAGE, kind)) <= {*TABLES, "closed_forms"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_captions_are_restructured_text_and_say_what_is_computed(kind):
+    parts = publish_parts(caption(PACKAGE, kind), writer="html5", settings_overrides={"halt_level": 2})
+    assert "omputed" in parts["body"]
+
+
+def test_a_loss_without_a_tie_is_said_to_have_none():
+    definition = tables()["definition"].assign(tie_c=float("nan"))
+    drawn = theory.load("focal_tie")(tables()["curves"], definition)
+    assert [text.get_text() for text in drawn.axes[0].texts] == ["no tie was found"]

@@ -1,0 +1,102 @@
+"""The networks: their size, their features, and the classifier that they name."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torchvision.models import resnet18, resnet50, wide_resnet50_2
+
+from equal_losses import networks
+
+FILES = {path.stem: path for path in Path(networks.__file__).parent.glob("[!_]*.py")}
+
+
+def build(kind: str, width: float, classes: int = 10, channels: int = 3, **options):
+    return networks.build({"kind": kind, "width": width, **options}, classes=classes, channels=channels)
+
+
+def shapes(module: torch.nn.Module, *, without: tuple[str, ...]) -> list[tuple[int, ...]]:
+    return [tuple(p.shape) for name, p in module.named_parameters() if not name.startswith(without)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "width", "reference"),
+    [("wide_resnet50", 2, wide_resnet50_2), ("wide_resnet50", 1, resnet50), ("wide_resnet18", 1, resnet18)],
+)
+def test_parameters_match_torchvision_up_to_the_first_convolution_and_the_classifier(kind, width, reference):
+    with torch.device("meta"):
+        ours, theirs = build(kind, width), reference()
+    assert shapes(ours.backbone, without=("conv1",)) == shapes(theirs, without=("conv1", "fc"))
+
+
+@pytest.mark.parametrize("kind", FILES)
+@pytest.mark.parametrize("width", [0.25, 1])
+@pytest.mark.parametrize(("channels", "size"), [(1, 8), (3, 32), (3, 84)])
+def test_any_image_size_gives_logits_and_features_of_the_declared_dimension(kind, width, channels, size):
+    (declaration,) = (
+        node.value
+        for node in ast.parse(FILES[kind].read_text()).body
+        if isinstance(node, ast.Assign) and node.targets[0].id == "FEATURE_DIMENSION"
+    )
+    dimension, grows = ast.literal_eval(declaration)
+    with torch.device("meta"):
+        logits, features = build(kind, width, 7, channels)(torch.empty(2, channels, size, size))
+    assert features.shape == (2, dimension * width if grows else dimension)
+    assert logits.shape == (2, 7)
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_logits_are_the_classifier_of_the_features(kind):
+    network = build(kind, 0.25).eval()
+    with torch.inference_mode():
+        logits, features = network(torch.randn(2, 3, 8, 8))
+        torch.testing.assert_close(network.classifier(features), logits)
+    assert features.isfinite().all()
+    assert features.std() > 0
+
+
+@pytest.mark.parametrize("kind", ["wide_resnet18", "small_resnet"])
+def test_the_seed_determines_the_initial_weights(kind):
+    first, same, other = (torch.cat([p.flatten() for p in seeded(kind, seed).parameters()]) for seed in (1, 1, 2))
+    assert torch.equal(first, same)
+    assert not torch.equal(first, other)
+
+
+def seeded(kind: str, seed: int) -> torch.nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return build(kind, 0.25)
+
+
+def test_wide_resnet50_scales_the_inner_width_alone():
+    with torch.device("meta"):
+        first = build("wide_resnet50", 0.25).backbone.layer1[0]
+    assert first.conv2.weight.shape[:2] == (16, 16)
+    assert first.conv3.weight.shape[0] == 256
+
+
+@pytest.mark.parametrize(("stem", "kernel", "stride"), [("cifar", (3, 3), (1, 1)), ("imagenet", (7, 7), (2, 2))])
+def test_the_stem_is_the_first_convolution(stem, kernel, stride):
+    with torch.device("meta"):
+        convolution = build("wide_resnet18", 1, stem=stem).backbone.conv1
+    assert (convolution.kernel_size, convolution.stride) == (kernel, stride)
+
+
+def test_another_stem_is_named():
+    with torch.device("meta"), pytest.raises(ValueError, match=r"^stem is 'mnist'; allowed: cifar, imagenet$"):
+        build("wide_resnet18", 1, stem="mnist")
+
+
+def test_pytorch_is_imported_with_the_first_network_only():
+    code = "import sys; from equal_losses import networks; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_small_resnet_does_without_torchvision():
+    code = "import sys; from equal_losses.networks import small_resnet; assert 'torchvision' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,106 @@
+"""A page of a small experiment, from files as the workflow leaves them."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import yaml
+from matplotlib.figure import Figure
+
+from equal_losses.claims.evidence import Evidence
+from equal_losses.claims.ledger import ledger
+from equal_losses.figures import experiment, style
+from equal_losses.page import page
+from equal_losses.running.files import write_json
+from equal_losses.statistics import tables
+from equal_losses.statistics.correlation import collapse_and_accuracy
+from equal_losses.statistics.equivalence import pairwise_equivalence
+
+from ..statistics.experiments import alignment_of, runs_on_disk
+
+ROOT = Path(__file__).parents[2]
+THRESHOLDS = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())["evidence"]
+STATEMENTS = pd.DataFrame(
+    [
+        ("all norms equal", "Theorem 1", "CE", 80, 1e-9, 1e-5, True),
+        ("t* unique", "Definition 1", "FL", 9, 1, None, False),
+    ],
+    columns=["claim", "source", "loss", "cases", "largest_error", "tolerance", "supported"],
+)
+RECORD = {
+    "train_seconds": 1800,
+    "finished": "2024-01-01T00:00:00+00:00",
+    "versions": {"python": "3.11"},
+    "device": "CPU, 1 thread",
+    "commit": None,
+    "data_sha256": {"images_train.npy": "0123456789abcdef"},
+}
+COMMAND = "snakemake --configfile study.yaml --cores 2"
+
+
+@dataclass
+class Page:
+    """The arguments of `page.write`, and where it wrote."""
+
+    path: Path
+    arguments: dict
+
+    def table(self, name: str) -> pd.DataFrame:
+        """A table of the experiment."""
+        return tables.read(self.arguments["sections"][0]["tables"][name])
+
+    @property
+    def ledger(self) -> pd.DataFrame:
+        """The claims."""
+        return tables.read(self.arguments["claims"])
+
+    @property
+    def figures(self) -> list[dict]:
+        """Figures of the experiment and of the theory."""
+        return [*self.arguments["sections"][0]["figures"], *self.arguments["theory"]]
+
+    def write(self) -> str:
+        """Write the page and return it."""
+        page.write(self.path, **self.arguments)
+        return self.path.read_text(encoding="utf-8")
+
+
+def toy_page(folder: Path, kinds: tuple[str, ...] = ("nc_evolution", "test_accuracy", "alignment_cka")) -> Page:
+    """Write all files that a page shows, and the page."""
+    runs, trajectories = tables.collect(**runs_on_disk(folder))
+    made = {
+        "runs": runs,
+        "trajectories": trajectories,
+        "alignment": alignment_of(runs),
+        "equivalence": pairwise_equivalence(runs, margin=0.01, significance=0.05),
+        "correlation": collapse_and_accuracy(runs, significance=0.05, resamples=100, seed=0),
+    }
+    paths = {name: folder / "tables" / f"{name}.csv" for name in made}
+    for name, table in made.items():
+        tables.write(paths[name], table)
+    evidence = Evidence(runs, made["equivalence"], made["alignment"], THRESHOLDS)
+    tables.write(folder / "claims.csv", ledger({"toy": evidence}, STATEMENTS))
+    figures = []
+    for kind in kinds:
+        draw = experiment.load(kind)
+        path = folder / "figures" / "toy" / f"{kind}.png"
+        style.save(draw(*(made[table] for table in inspect.signature(draw).parameters)), path)
+        figures.append({"name": kind, "path": str(path), "caption": inspect.getdoc(draw)})
+    descent = folder / "figures" / "theory" / "descent.png"
+    style.save(Figure(figsize=(4, 1)), descent)
+    theory = {"name": "descent", "path": str(descent)}
+    write_json(folder / "run.json", RECORD)
+    section = {"name": "toy", "tables": paths, "figures": figures, "records": [folder / "run.json"] * 2}
+    arguments = {
+        "template": ROOT / "workflow" / "report" / "page.html.jinja",
+        "sections": [section],
+        "claims": folder / "claims.csv",
+        "theory": [{**theory, "caption": "**Computed.** Gradient descent from one random start for all losses."}],
+        "command": COMMAND,
+    }
+    built = Page(folder / "report.html", arguments)
+    built.write()
+    return built

@@ -1,0 +1,63 @@
+"""A study whose theory is computed in seconds."""
+
+import copy
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from equal_losses.study.theory import TABLES, TheoryCases
+from equal_losses.theory import steps
+from equal_losses.theory.statements import statements
+from equal_losses.theory.tables import closed_forms, joined
+
+_CONFIG = yaml.safe_load("""
+losses:
+  CE: {kind: cross_entropy}
+  FL: {kind: focal, gamma: 3}
+  MSE: {kind: mse, kappa: 1, beta: 15, class_reduction: sum}
+theory:
+  losses: null
+  minimise:
+    sizes: [{classes: 3, samples: 2, dim: 5}, {classes: 4, samples: 1, dim: 5}]
+    strengths: [0.1, 40]
+    penalty_ratios: [5]
+    seeds: [0]
+  descent:
+    {classes: 3, samples: 2, dim: 4, strength: 0.3, penalty_ratio: 1, seed: 0, start_scale: 0.1, step: 0.1,
+     iterations: 4000, checkpoints: 20}
+  bias_sweep:
+    {sizes: [{classes: 3, samples: 2, dim: 5}], strength: 0.02, penalty_ratio: 5, seed: 0, lambda_b: [0, 0.001, 0.1]}
+  landscape:
+    - {kinds: null, classes: 3, samples: 2, dim: 5, strength: 0.1, penalty_ratio: 5, ranks: null, starts: 4,
+       scales: [0.1, 10], seed: 0}
+    - {kinds: [focal], classes: 30, samples: 1, dim: 31, strength: 1.23, penalty_ratio: 1, ranks: [0], starts: 2,
+       scales: [0.1], seed: 0}
+  contrastive_property: {classes: [10, 18], samples: 100, seed: 0}
+  focal_convexity: {gammas: [1, 3], classes: [3], seed: 0}
+  geometry:
+    {samples: 2, strength: 0.3, penalty_ratio: 1, seed: 0, start_scale: 0.3, step: 0.05, iterations: 2000,
+     checkpoints: 10}
+""")
+
+
+def config() -> dict:
+    """The configuration, which the caller may change."""
+    return copy.deepcopy(_CONFIG)
+
+
+@cache
+def tables() -> dict[str, pd.DataFrame]:
+    """All tables, through files as in the workflow; not to be changed."""
+    theory = TheoryCases(config())
+    with tempfile.TemporaryDirectory() as folder:
+        files = {table: [Path(folder) / f"{table}.{case}.csv" for case in theory.cases[table]] for table in TABLES}
+        for table, paths in files.items():
+            for path, settings in zip(paths, theory.cases[table].values(), strict=True):
+                pd.DataFrame(steps.load(table)(settings)).to_csv(path, index=False)
+        found = {table: joined(paths) for table, paths in files.items()}
+    found["closed_forms"] = closed_forms(theory.closed_form_settings)
+    found["statements"] = statements(found)
+    return found

@@ -1,0 +1,150 @@
+"""Definition 1 on the paper's losses and on losses that break it, each in another way."""
+
+import math
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from equal_losses.running.errors import InputError
+from equal_losses.theory import closed_form, contrastive
+from equal_losses.theory.contrastive import ReducedLoss, check_contrastive
+
+from .paper_losses import LOSSES, PARAMETERS
+
+
+@pytest.mark.parametrize("kind", ["cross_entropy", "label_smoothing", "focal"])
+@pytest.mark.parametrize("classes", [2, 10])
+def test_the_losses_of_the_paper_hold(kind, classes):
+    report = check_contrastive(LOSSES[kind], classes, samples=500)
+    assert report.holds, report.counterexample
+    assert (report.violations, report.unequal_ties, report.ties) == (0, 0, [])
+    assert report.equality_error < 1e-12
+    assert report.theorem_1 == "any lambda_b"
+
+
+def test_mse_holds_to_the_letter_but_not_for_a_penalised_bias():
+    report = check_contrastive(LOSSES["mse"], 5, samples=200)
+    assert report.holds
+    assert report.equality_error > 1
+    assert report.theorem_1 == "lambda_b = 0"
+
+
+def test_focal_loss_of_seventeen_classes_has_no_tie():
+    assert ReducedLoss(LOSSES["focal"], 17).ties == []
+
+
+@pytest.mark.parametrize("classes", [18, 100])
+def test_a_tie_is_where_the_closed_form_jumps(classes):
+    (tie,) = ReducedLoss(LOSSES["focal"], classes).ties
+    below, above = (
+        closed_form.global_minimiser("focal", classes, tie.c * factor, gamma=3.0).margin
+        for factor in (1 - 1e-9, 1 + 1e-9)
+    )
+    assert tie.margins == pytest.approx((0.0, below), abs=1e-6)
+    assert above == 0
+
+
+def test_focal_with_many_classes_does_not_hold():
+    report = check_contrastive(LOSSES["focal"], 100, samples=200)
+    assert not report.holds
+    assert report.theorem_1 == "any lambda_b, off the ties"
+    assert "not unique for c = 0.0117521" in report.counterexample
+
+
+@pytest.mark.parametrize("kind", PARAMETERS)
+def test_reduced_loss_is_phi(kind):
+    margins = np.linspace(-3, 9, 13)
+    values, slopes = ReducedLoss(LOSSES[kind], 6)(margins)
+    phi = partial(closed_form.PHI[kind], classes=6, **PARAMETERS[kind])
+    np.testing.assert_allclose(values, phi(-5 * margins), rtol=1e-9, atol=1e-12)
+    numeric = (phi(-5 * (margins + 1e-5)) - phi(-5 * (margins - 1e-5))) / 2e-5
+    np.testing.assert_allclose(slopes, numeric, rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize("kind", PARAMETERS)
+@given(log_c=st.floats(-7, 0))
+@settings(max_examples=15, deadline=None)
+def test_optimal_margin_is_the_closed_form(kind, log_c):
+    reduced = REDUCED[kind]
+    c = math.exp(log_c)
+    closed = closed_form.global_minimiser(kind, 10, c, **PARAMETERS[kind]).margin
+    assert reduced.optimal_margin(c) == pytest.approx(closed, rel=1e-7, abs=1e-7)
+
+
+REDUCED = {kind: ReducedLoss(loss, 10) for kind, loss in LOSSES.items()}  # they keep their grids
+
+
+def hinge(logits, labels):
+    return F.multi_margin_loss(logits, labels)
+
+
+def wrong_way(logits, labels):
+    return F.cross_entropy(-logits, labels)
+
+
+def concave(logits, labels):
+    return -F.cross_entropy(logits, labels)
+
+
+def linear_in_margin(logits, labels):
+    true = logits.gather(1, labels[:, None]).squeeze(1)
+    return (logits.mean(dim=1) - true).mean()
+
+
+def weighted_classes(logits, labels):
+    weight = torch.arange(1, logits.shape[1] + 1, dtype=torch.float64)
+    return (weight[labels] * F.cross_entropy(logits, labels, reduction="none")).mean()
+
+
+@pytest.mark.parametrize(
+    "loss, reason",
+    [
+        (hinge, "unequal logits"),  # flat in the other logits where the largest alone counts
+        (wrong_way, "t\\* > 0"),
+        (concave, "loss < phi"),
+        (linear_in_margin, "unequal logits"),
+        (weighted_classes, "has another loss than label 0"),
+    ],
+)
+def test_losses_that_break_the_definition(loss, reason):
+    report = check_contrastive(loss, 3, samples=200)
+    assert not report.holds
+    assert report.theorem_1 == "nowhere"
+    with pytest.raises(AssertionError, match=reason):
+        raise AssertionError(report.counterexample)
+
+
+def test_hinge_with_two_classes_has_a_tie_of_a_whole_segment():
+    (tie,) = ReducedLoss(hinge, 2).ties
+    assert tie.c == pytest.approx(0.5)
+    assert tie.margins == pytest.approx((0.0, 1.0), abs=0.02)
+
+
+def test_a_loss_without_minimiser_is_reported():
+    reduced = ReducedLoss(linear_in_margin, 2)
+    assert reduced.largest_slope_without_minimiser == pytest.approx(0.5)
+    with pytest.raises(InputError, match="no minimiser"):
+        reduced.optimal_margin(0.1)
+
+
+def test_curvature_of_cross_entropy_is_its_hessian():
+    logits = np.array([0.3, -1.0, 2.0])
+    q = np.exp(logits) / np.exp(logits).sum()
+    eigenvalues = np.linalg.eigvalsh(np.diag(q) - np.outer(q, q))  # the first is 0, along the shift
+    basis = np.linalg.svd(np.ones((1, 3)))[2][1:]
+    expected = np.linalg.eigvalsh(basis @ (np.diag(q) - np.outer(q, q)) @ basis.T)[0]
+    assert abs(eigenvalues[0]) < 1e-15
+    found = contrastive.smallest_zero_sum_curvature(LOSSES["cross_entropy"], logits, 1)
+    assert found == pytest.approx(expected, rel=1e-12)
+
+
+def test_bad_input_is_named():
+    with pytest.raises(InputError, match="classes is 1"):
+        ReducedLoss(LOSSES["cross_entropy"], 1)
+    with pytest.raises(InputError, match=r"\(K-1\) c is"):
+        REDUCED["cross_entropy"].optimal_margin(1e-9)

@@ -1,0 +1,75 @@
+"""The statements against tables that hold and tables that do not."""
+
+import math
+
+import pandas as pd
+import pytest
+
+from equal_losses.study.theory import TABLES
+from equal_losses.theory.statements import COLUMNS, statements
+
+from .small_study import tables
+
+
+@pytest.fixture
+def by_claim():
+    """The statements of the small study, by what they say and for which loss."""
+    return tables()["statements"].set_index(["claim", "loss"])
+
+
+def test_a_row_belongs_to_a_loss_or_to_none():
+    assert set(tables()["statements"]["loss"]) == {"CE", "FL", "MSE", ""}
+
+
+def test_what_the_theory_does_not_cover_is_not_supported(by_claim):
+    assert set(by_claim[~by_claim["supported"]].index) == {
+        ("NC2 = 0 for any lambda_b", "MSE"),
+        ("loss = phi(t) for equal other logits, whatever their shift", "MSE"),
+        ("t* unique for every c", "FL"),
+        ("critical points that are not global are strict saddles, K = 30, K c = 1.23", "FL"),
+        ("random starts end at the global value, K = 30, K c = 1.23", "FL"),
+    }
+
+
+def test_a_statement_counts_its_own_cases(by_claim):
+    assert by_claim.loc[("Hessian nullity at the minimum", "MSE"), "cases"] == 1
+
+
+def test_a_statement_has_its_largest_error(by_claim):
+    assert by_claim.loc[("NC2 under a penalised bias", "MSE"), "largest_error"] < 1e-8
+
+
+def test_no_rows_are_no_statements():
+    stated = statements({table: pd.DataFrame() for table in TABLES})
+    assert stated.empty
+    assert tuple(stated) == COLUMNS
+
+
+@pytest.mark.parametrize(
+    "table, column, value, claim",
+    [
+        ("minima", "margin_error", 1e-3, "margin as in closed form (relative)"),
+        ("minima", "nc2", -1e-3, "NC2 = 0"),
+        ("minima", "nc1", math.nan, "NC1 = 0"),
+        ("minima", "certificate", 1.1, "certificate at most 1 at the minimum"),
+        ("descent", "nc3", 1e-3, "NC3 = 0 at the end of gradient descent"),
+        ("starts", "is_global", False, "random starts end at the global value, K = 3, K c = 0.1"),
+        ("critical_points", "nullity", 3.0, "Hessian nullity at the minimum"),
+        ("critical_points", "escape_curvature", 1.0, "curvature of the escape direction (relative)"),
+        ("definition", "violations", 1, "loss >= phi(t)"),
+        ("curves", "y", 3.0, "phi(t) as in closed form (relative)"),
+    ],
+)
+def test_a_statement_that_fails_is_not_supported(by_claim, table, column, value, claim):
+    spoilt = tables()[table].copy()
+    spoilt[column] = spoilt[column].where(spoilt["loss"] != "CE", value)
+    stated = statements({**tables(), table: spoilt}).set_index(["claim", "loss"])
+    assert by_claim.loc[(claim, "CE"), "supported"]
+    assert not stated.loc[(claim, "CE"), "supported"]
+
+
+def test_a_convexity_threshold_above_the_paper_s_region_is_not_supported(by_claim):
+    spoilt = tables()["focal_convexity"].assign(threshold=0.3)
+    stated = statements({**tables(), "focal_convexity": spoilt}).set_index(["claim", "loss"])
+    assert by_claim.loc[("convex where p >= 0.21", ""), "supported"]
+    assert not stated.loc[("convex where p >= 0.21", ""), "supported"]

@@ -1,0 +1,146 @@
+# The one place where wildcards become objects: what a rule makes is a step of the study, found by its path.
+
+import math
+import re
+import time
+
+from equal_losses.page import content
+from equal_losses.running.records import is_made
+from equal_losses.study import keys, kinds
+from equal_losses.study.keys import DATASET_FILES
+from equal_losses.study.paths import *
+
+page = content.step(steps)
+steps.by_path[page.path] = page
+
+
+def inputs(pattern):
+    """Files that the step at this path reads, by name. Keys stand for content, so time stamps of files mean nothing."""
+
+    def of_step(wildcards):
+        found = steps.by_path[pattern.format(**wildcards)]
+        made = [f"{MARKERS}/{each.path}.made" for each in found.sources if not each.is_keyed]
+        return {name: ancient(files) for name, files in {**found.input_paths, "made": made}.items() if files}
+
+    return of_step
+
+
+def task(wildcards, output):
+    """What a job is told: the ingredients of its result, and the keys of its inputs."""
+    path = Path(output[0]).relative_to(steps.root)
+    found = steps.by_path.get(str(path.parent)) or steps.by_path[str(path.with_suffix(""))]
+    return found.for_job
+
+
+def caption(package):
+    """The caption of a figure. It depends on `threads` in name only, so that no other caption draws a figure again."""
+    return lambda wildcards, threads: kinds.caption(package, wildcards.figure)
+
+
+def compute(wildcards, threads):
+    """Where and how a job computes, on the threads that it was given."""
+    return {**study.compute, "threads": threads}
+
+
+def keep_snapshots(wildcards):
+    """Whether snapshots stay once their features are taken."""
+    return study.experiments[wildcards.experiment].config["keep_snapshots"]
+
+
+def goes_on(wildcards):
+    """A higher priority for a trunk that goes on from another one."""
+    return 1 if steps.by_key[wildcards.key].subject.parent else 0
+
+
+# What a job asks a cluster for, generous for the paper's networks on one GPU of its day. A training that needs longer
+# goes on from its checkpoint at the next attempt, which asks for more.
+
+
+def memory(wildcards, attempt):
+    """Megabytes."""
+    return 8000 * attempt
+
+
+def minutes(wildcards, attempt):
+    """Run time of a training, or of an extraction, whose snapshots cost less than as many epochs."""
+    measured = hasattr(wildcards, "features_key")
+    subject = steps.by_key[wildcards.features_key if measured else wildcards.key].subject
+    return attempt * cluster_minutes(subject, len(subject.snapshot_epochs) + 1 if measured else subject.own_epochs)
+
+
+def alignment_minutes(wildcards, attempt):
+    """Run time of the comparison of features: a model costs less than an epoch, a pair half a minute."""
+    experiment = study.experiments[wildcards.experiment]
+    pairs = experiment.model_pairs
+    models = len({model for _, *both in pairs for model in both})
+    return attempt * (cluster_minutes(experiment.largest_runs[0], models) + len(pairs))
+
+
+def cluster_minutes(subject, epochs):
+    """Minutes for so many epochs of a run or of each run of a stack."""
+    runs = len(getattr(subject, "members", [subject]))
+    # The operations of a step grow with the square of the width; half a minute is for what does not.
+    return math.ceil(30 + runs * epochs * (0.5 + subject.width**2))
+
+
+def one_of(experiments):
+    """A wildcard for these experiments, which nothing matches where there are none."""
+    return "|".join(re.escape(each.name) for each in experiments) or "(?!)"
+
+
+# Runs of an experiment are trained each by itself, or linked to where they were trained.
+TRAINED = one_of(each for each in study.experiments.values() if not each.is_linked)
+LINKED = one_of(each for each in study.experiments.values() if each.is_linked)
+
+
+# A result with a name of its own is made again where its record has another key than the wanted one. Snakemake knows
+# nothing of keys, so this is put into what it does know, by two files that each start of the workflow makes anew: an
+# input `wanted`, new where the result is to be made and as old as can be where not, and an output `made`, which is
+# there only where the result is. The former counts for a result that is asked for by its name; the latter for results
+# that are made from it, whose time stamps mean nothing either.
+MARKERS = ".snakemake/markers"
+
+
+def wanted(*patterns):
+    """The input by which results with names of their own are made again."""
+    return [f"{MARKERS}/{pattern}.wanted" for pattern in patterns]
+
+
+def made(*patterns):
+    """The output that is there only where such results are."""
+    return touch([f"{MARKERS}/{pattern}.made" for pattern in patterns])
+
+
+def mark():
+    """Make the markers of every result with a name of its own."""
+    for each in steps.by_path.values():
+        if each.is_keyed:
+            continue
+        wanted, made = (ROOT / MARKERS / f"{each.path}.{state}" for state in ("wanted", "made"))
+        wanted.parent.mkdir(parents=True, exist_ok=True)
+        if is_made(ROOT / f"{each.path}.json", each.key):
+            made.touch()
+            wanted.write_text("")
+            os.utime(wanted, (0, 0))
+        else:
+            made.unlink(missing_ok=True)
+            wanted.write_text(f"{time.time_ns()}")  # Snakemake passes over a new file with the content of before
+
+
+wildcard_constraints:
+    key="[0-9a-f]{20}",
+    features_key="[0-9a-f]{20}",
+    metrics_key="[0-9a-f]{20}",
+    dataset="[^/]+",
+    experiment="[^/]+",
+    loss="[^/]+",
+    width="[^/]+",
+    epochs="[^/]+",
+    seed="[^/]+",
+    to="[^/]+",
+    decay="[^/]+",
+    study=re.escape(study.name),
+    stack="[^/]+",
+    table="[^/]+",
+    case="[^/]+",
+    figure="[^/]+",

@@ -1,0 +1,12 @@
+"""Rules train_trunk and train_candidate_trunk: the epochs that runs of several budgets share."""
+
+from equal_losses.running.gpus import lease
+from equal_losses.running.shell import job
+
+source, compute = snakemake.input, snakemake.params.compute
+
+with job(snakemake) as task, lease(compute["device"]):
+    from equal_losses.datasets._prepared import PreparedDataset
+    from equal_losses.training.job import train_trunk
+
+    train_trunk(task, PreparedDataset.open(source.dataset[0]), source.get("trunk"), compute)
