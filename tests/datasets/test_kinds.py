@@ -58,8 +58,8 @@ SOURCES = {
     "mnist": ("mnist", {}, lambda root: tiny.write_mnist(root, 5, 1)),
     "mnist gz": ("mnist", {}, lambda root: tiny.write_mnist(root, 5, 1, compressed=True)),
     "fashion_mnist": ("fashion_mnist", {}, lambda root: tiny.write_mnist(root / "FashionMNIST" / "raw", 5, 1)),
-    "mini_imagenet": ("mini_imagenet", {"size": 4}, lambda root: tiny.write_mini_imagenet_pickles(root, size=4)),
-    "mini_imagenet tables": ("mini_imagenet", {"size": 4}, lambda root: tiny.write_mini_imagenet_tables(root, size=4)),
+    "mini_imagenet": ("mini_imagenet", {"size": 4}, lambda root: tiny.write_mini_imagenet_pickles(root, size=5)),
+    "mini_imagenet tables": ("mini_imagenet", {"size": 4}, lambda root: tiny.write_mini_imagenet_tables(root, size=5)),
     "image_folder": ("image_folder", {"size": 8}, lambda root: tiny.write_image_folder(root, count=5)),
     "image_folder parts": ("image_folder", {"size": 8}, write_parts),
 }
@@ -133,13 +133,15 @@ def test_a_missing_file_is_named(source):
     assert not others or str(first) in str(raised.value)
 
 
-@pytest.mark.parametrize("damage", ["empty", "half", "another file"])
-def test_a_damaged_file_is_named(source, damage):
-    path = source.files(source.root)[0]
-    content = path.read_bytes()
-    path.write_bytes({"empty": b"", "half": content[: len(content) // 2], "another file": b"<html></html>"}[damage])
+@pytest.mark.parametrize("damage", ["empty", "half", "another file", "malicious"])
+def test_a_damaged_file_is_named_and_does_not_run(source, damage):
+    path, mark = source.files(source.root)[0], source.root / "ran"
+    whole = path.read_bytes()
+    contents = {"empty": b"", "half": whole[: len(whole) // 2], "another file": b"<html></html>"}
+    path.write_bytes(contents.get(damage, tiny.malicious(mark)))
     with fails(f"{path}"):
         source.read()
+    assert not mark.exists()
 
 
 def test_a_root_may_begin_at_home(source, monkeypatch):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from equal_losses.datasets._images import Images
-from equal_losses.datasets._prepared import SPLITS, PreparedDataset, pixel_statistics, prepare
+from equal_losses.datasets.prepared import SPLITS, PreparedDataset, pixel_statistics, prepare
 from equal_losses.running.files import sha256
 
 from .errors import fails

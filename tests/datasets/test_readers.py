@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from equal_losses.datasets._prepared import pixel_statistics
+from equal_losses.datasets.prepared import pixel_statistics
 from equal_losses.datasets.cifar10 import cifar10
 from equal_losses.datasets.cifar100 import cifar100
 from equal_losses.datasets.fashion_mnist import fashion_mnist
@@ -56,11 +56,6 @@ def test_a_cifar_image_has_its_rows_and_columns_in_place(tmp_path):
     assert (image == image[:, :1]).all()
 
 
-def test_cifar100_has_its_fine_classes(tmp_path):
-    tiny.write_cifar100(tmp_path)
-    assert cifar100(root=str(tmp_path)).classes[99] == "fine 99"
-
-
 def test_root_may_be_cifar_s_own_folder(tmp_path):
     folder = tiny.write_cifar10(tmp_path)
     np.testing.assert_array_equal(cifar10(root=str(folder)).train_images, cifar10(root=str(tmp_path)).train_images)
@@ -85,6 +80,15 @@ def test_an_archive_is_checked_to_its_end(tmp_path):
     archive.write_bytes(archive.read_bytes()[:-4] + b"\0\0\0\0")
     with fails(f"{archive}: truncated or no .tar.gz archive: "):
         cifar10(root=str(tmp_path))
+
+
+def test_a_malicious_pickle_in_an_archive_does_not_run(tmp_path):
+    folder = tiny.write_cifar10(tmp_path / "plain")
+    (folder / "test_batch").write_bytes(tiny.malicious(tmp_path / "ran"))
+    archive = tiny.write_archive(folder, tmp_path / "cifar-10-python.tar.gz")
+    with fails(f"{archive / 'test_batch'}: refused, because it asks for "):
+        cifar10(root=str(tmp_path))
+    assert not (tmp_path / "ran").exists()
 
 
 NO_DATA = "/test_batch: no data of the right form; expected an N x 3072 array of bytes"
@@ -219,14 +223,6 @@ def test_the_images_of_a_class_are_in_the_order_of_class_dict(tmp_path):
     assert images.test_images[0, 0, 0, 1] == 0
 
 
-@both_forms
-def test_mini_imagenet_of_another_size_is_resized(tmp_path, capsys, write):
-    write(tmp_path, size=10)
-    images = mini_imagenet(root=str(tmp_path), size=8)
-    np.testing.assert_array_equal(images.train_images[:, 3, 4, 0], images.train_labels)
-    assert "500 of 500 images resized to 8 x 8" in capsys.readouterr().out
-
-
 def test_the_pickles_come_before_the_tables(tmp_path):
     tiny.write_mini_imagenet_tables(tmp_path, size=2)
     tiny.write_mini_imagenet_pickles(tmp_path, per_class=12, size=2)
@@ -283,31 +279,3 @@ def test_an_image_that_a_table_names_and_the_folder_lacks_is_named(tmp_path):
     path.unlink()
     with fails(f"{path}: missing; expected an image file"):
         mini_imagenet(root=str(tmp_path), size=2)
-
-
-# Pickles
-
-
-@pytest.mark.parametrize(
-    ("read", "write", "name"),
-    [
-        (cifar10, tiny.write_cifar10, "cifar-10-batches-py/test_batch"),
-        (cifar100, tiny.write_cifar100, "cifar-100-python/meta"),
-        (mini_imagenet, tiny.write_mini_imagenet_pickles, "mini-imagenet-cache-test.pkl"),
-    ],
-)
-def test_a_malicious_pickle_does_not_run(tmp_path, read, write, name):
-    write(tmp_path)
-    (tmp_path / name).write_bytes(tiny.malicious(tmp_path / "ran"))
-    with fails(f"{tmp_path / name}: refused, because it asks for "):
-        read(root=str(tmp_path))
-    assert not (tmp_path / "ran").exists()
-
-
-def test_a_malicious_pickle_in_an_archive_does_not_run(tmp_path):
-    folder = tiny.write_cifar10(tmp_path / "plain")
-    (folder / "test_batch").write_bytes(tiny.malicious(tmp_path / "ran"))
-    archive = tiny.write_archive(folder, tmp_path / "cifar-10-python.tar.gz")
-    with fails(f"{archive / 'test_batch'}: refused, because it asks for "):
-        cifar10(root=str(tmp_path))
-    assert not (tmp_path / "ran").exists()

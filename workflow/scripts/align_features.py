@@ -17,7 +17,7 @@ source, compute = snakemake.input, snakemake.params.compute
 with job(snakemake) as task, lease(compute["device"]):
     import pandas as pd
 
-    from equal_losses.datasets._prepared import PreparedDataset
+    from equal_losses.datasets.prepared import PreparedDataset
     from equal_losses.metrics import alignment, extraction
     from equal_losses.statistics import tables
     from equal_losses.training.numerics import reproducible, resolve_device

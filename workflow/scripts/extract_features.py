@@ -8,7 +8,7 @@ from equal_losses.running.shell import job
 compute = snakemake.params.compute
 
 with job(snakemake) as task, lease(compute["device"]):
-    from equal_losses.datasets._prepared import PreparedDataset
+    from equal_losses.datasets.prepared import PreparedDataset
     from equal_losses.metrics import extraction
 
     snapshots, best = map(Path, snakemake.input.weights)

@@ -6,7 +6,7 @@ with job(snakemake) as task:
     from pathlib import Path
 
     from equal_losses import datasets
-    from equal_losses.datasets._prepared import prepare
+    from equal_losses.datasets.prepared import prepare
 
     source = dict(task.settings["source"])
     images = datasets.load(source.pop("kind"))(**source)

@@ -6,7 +6,7 @@ from equal_losses.running.shell import job
 source, compute = snakemake.input, snakemake.params.compute
 
 with job(snakemake) as task, lease(compute["device"]):
-    from equal_losses.datasets._prepared import PreparedDataset
+    from equal_losses.datasets.prepared import PreparedDataset
     from equal_losses.running.files import read_json
     from equal_losses.training.job import train_run
 

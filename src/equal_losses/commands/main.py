@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from equal_losses import __version__
-from equal_losses.commands import clean, contrastive, metrics, plan, status, ufm, why
+from equal_losses.commands import clean, contrastive, export, metrics, plan, status, ufm, why
 from equal_losses.running.errors import InputError
 
 
@@ -16,7 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="equal-losses", description="Neural collapse across losses.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (metrics, plan, status, why, clean, ufm, contrastive):
+    for command in (metrics, plan, status, why, clean, export, ufm, contrastive):
         command.add_parser(commands)
     options = parser.parse_args(arguments)
     try:

@@ -15,8 +15,8 @@ A new dataset is one file here, whose function has the file's name. Besides the 
 
 - `CLASSES` (K) and `SIZE` (images of the training part and of the test part, height, width, channels), literals that
   are read before anything is imported, where the dataset is always the same;
-- `files(root)`, where it reads local files: those under `root` that it reads, sorted, found by listing folders alone
-  and without importing what decodes images. Files that are missing are left out.
+- `files(root)`, where it reads local files: those under `root` that it reads (None: those that it downloaded), sorted,
+  found by listing folders alone and without importing what decodes images. Files that are missing are left out.
 """
 
 from __future__ import annotations

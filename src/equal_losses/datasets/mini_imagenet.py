@@ -116,5 +116,5 @@ def _read_table(path: Path) -> tuple[list[Path], dict[str, np.ndarray]]:
                 labels.append(row["label"])
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: no table: {error}; expected CSV with columns filename,label") from error
-    labels = np.array(labels, dtype=object)
-    return images, {name: np.flatnonzero(labels == name) for name in labels}
+    of_rows = np.array(labels, dtype=object)
+    return images, {name: np.flatnonzero(of_rows == name) for name in dict.fromkeys(labels)}

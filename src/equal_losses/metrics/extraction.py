@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from equal_losses.datasets._prepared import SPLITS, PreparedDataset
+from equal_losses.datasets.prepared import SPLITS, PreparedDataset
 from equal_losses.metrics import BEST
 from equal_losses.metrics.collapse import FeatureStatistics, feature_statistics
-from equal_losses.networks._network import Network
+from equal_losses.networks.network import Network
 from equal_losses.running import weights
 from equal_losses.running.files import atomic_path
 from equal_losses.training.batches import EVALUATION_BATCH, DeviceImages, EpochRandomness, Normalization

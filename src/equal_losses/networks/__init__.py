@@ -1,6 +1,6 @@
 """Networks that return logits and last-layer features: one file per kind.
 
-A network is a function `network(*, width, classes, channels, ...)` that returns a `Network` (see `_network`); its
+A network is a function `network(*, width, classes, channels, ...)` that returns a `Network` (see `network`); its
 further keywords are keys of the configuration. Weights come from PyTorch's global random state: seed it first.
 
 A new network is one file here, whose function has the file's name, with the constant
@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from equal_losses.networks._network import Network
+    from equal_losses.networks.network import Network
 
 
 def load(kind: str) -> Callable:

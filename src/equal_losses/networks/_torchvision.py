@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 from torchvision.models.resnet import ResNet
 
-from equal_losses.networks._network import Network
+from equal_losses.networks.network import Network
 
 
 def from_torchvision(resnet: ResNet, feature_dimension: int, classes: int, channels: int, stem: str) -> Network:

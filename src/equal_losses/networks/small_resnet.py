@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from equal_losses.networks._network import Network, scaled
+from equal_losses.networks.network import Network, scaled
 
 FEATURE_DIMENSION = (64, True)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torchvision.models.resnet import Bottleneck, ResNet
 
-from equal_losses.networks._network import Network, scaled
 from equal_losses.networks._torchvision import from_torchvision
+from equal_losses.networks.network import Network, scaled
 
 FEATURE_DIMENSION = (2048, False)
 

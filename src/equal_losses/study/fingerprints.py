@@ -48,7 +48,8 @@ class Codebase:
         if not path.endswith(".py"):
             return []
         tree = ast.parse((self._root / path).read_text(encoding="utf-8"), path)
-        names: set[str] = set()
+        # The packages that it is in are imported with it.
+        names = {path.removeprefix("src/").removesuffix(".py").replace("/", ".")} if path.startswith("src/") else set()
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
                 names |= {alias.name for alias in node.names}

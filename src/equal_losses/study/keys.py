@@ -126,8 +126,7 @@ class Steps:
         """A table of an experiment."""
         maker = {"collect": self._collected, "compare": self._compared, "align": self._aligned}[EXPERIMENT_TABLES[name]]
         place = f"{paths.TABLES.format(experiment=experiment.name)}/{name}"
-        script, settings, inputs = maker(experiment)
-        return self._step(place, script, [], settings, inputs, experiment)
+        return self._step(place, *maker(experiment), experiment)
 
     def figure(self, experiment: Experiment, name: str) -> Step:
         """A figure of an experiment."""
@@ -269,7 +268,7 @@ class Steps:
         candidates = [source.decay for source in run.sources] if "choice" in inputs else None
         return self._step(place, "link.py", [], {"member": member, "candidates": candidates}, inputs, run)
 
-    def _collected(self, experiment: Experiment) -> tuple[str, object, dict[str, Input]]:
+    def _collected(self, experiment: Experiment) -> tuple[str, list, object, dict[str, Input]]:
         runs = experiment.runs
         settings = {
             "identities": [run.identity for run in runs],
@@ -279,12 +278,12 @@ class Steps:
             "records": [self.run(run).files("run.json") for run in runs],
             "metrics": [self.metrics(run).files(".csv") for run in runs],
         }
-        return "collect.py", settings, inputs
+        return "collect.py", [], settings, inputs
 
-    def _compared(self, experiment: Experiment) -> tuple[str, object, dict[str, Input]]:
-        return "compare.py", self.study.comparison, {"runs": self.table(experiment, "runs").files(".csv")}
+    def _compared(self, experiment: Experiment) -> tuple[str, list, object, dict[str, Input]]:
+        return "compare.py", [], self.study.comparison, {"runs": self.table(experiment, "runs").files(".csv")}
 
-    def _aligned(self, experiment: Experiment) -> tuple[str, object, dict[str, Input]]:
+    def _aligned(self, experiment: Experiment) -> tuple[str, list, object, dict[str, Input]]:
         runs = experiment.largest_runs
         settings = {
             "experiment": experiment.name,
@@ -293,7 +292,7 @@ class Steps:
             "pairs": experiment.model_pairs,
         }
         inputs = {**self._images(runs[0]), "final": [self.run(run).files("final.safetensors") for run in runs]}
-        return "align_features.py", settings, inputs
+        return "align_features.py", [("networks", experiment.config["network"]["kind"])], settings, inputs
 
     def _figure(self, place: str, package: str, name: str, inputs: dict[str, Input], subject: Any) -> Step:
         settings = {"package": package, "figure": name}

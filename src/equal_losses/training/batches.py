@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from equal_losses.datasets._prepared import PreparedDataset
+from equal_losses.datasets.prepared import PreparedDataset
 from equal_losses.running.errors import InputError
 
 EVALUATION_BATCH = 128  # on a CPU the activations of larger batches leave the caches

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from equal_losses import __version__
-from equal_losses.datasets._prepared import PreparedDataset
+from equal_losses.datasets.prepared import PreparedDataset
 from equal_losses.running import weights
 from equal_losses.running.checkpoints import Checkpoints, State, alone
 from equal_losses.running.errors import InputError

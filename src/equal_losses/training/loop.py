@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from equal_losses import losses, networks
-from equal_losses.datasets._prepared import PreparedDataset
-from equal_losses.networks._network import Network
+from equal_losses.datasets.prepared import PreparedDataset
+from equal_losses.networks.network import Network
 from equal_losses.running.errors import InputError
 from equal_losses.training.batches import EVALUATION_BATCH, DeviceImages, EpochRandomness, Normalization, slices, stream
 from equal_losses.training.numerics import as_called, float32_products_in_tf32

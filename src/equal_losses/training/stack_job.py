@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-from equal_losses.datasets._prepared import PreparedDataset
+from equal_losses.datasets.prepared import PreparedDataset
 from equal_losses.running.shell import Task
 from equal_losses.training.job import STATE, Files, trained, write_run
 from equal_losses.training.together import StackState, train_together

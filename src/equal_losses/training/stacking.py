@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from equal_losses.networks._network import Network
+from equal_losses.networks.network import Network
 from equal_losses.running.errors import InputError
 
 _ALLOWED = (

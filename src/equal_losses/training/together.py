@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from equal_losses import losses
-from equal_losses.datasets._prepared import PreparedDataset
+from equal_losses.datasets.prepared import PreparedDataset
 from equal_losses.training import stacking
 from equal_losses.training.batches import EVALUATION_BATCH, DeviceImages, EpochRandomness, Normalization, slices
 from equal_losses.training.loop import Loss, build_network, copies, history_row, mean_loss, momentum_of, sgd

@@ -1,0 +1,102 @@
+"""Tables of exported studies in a Markdown page, such as the README.
+
+A table is between two markers, of which the first names it and the folders that it is made from, relative to the page:
+
+    <!-- verdicts of docs/studies/fashion docs/studies/demo -->
+    <!-- end -->
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from equal_losses.claims.ledger import COLUMNS
+from equal_losses.page.page import Section
+from equal_losses.running.errors import InputError
+from equal_losses.running.files import atomic_path
+from equal_losses.statistics import tables
+from equal_losses.study.keys import PAGE_TABLES
+
+_BEGIN = r"<!-- (\w+) of ([^>]+) -->\n"
+# Never beyond the next marker, so that one that has lost its end takes nothing with it.
+_MARKED = re.compile(rf"{_BEGIN}(?:(?!<!--).)*<!-- end -->", re.DOTALL)
+
+
+def renew(page: Path) -> None:
+    """Write a page again with its tables as the exported studies have them.
+
+    Raises:
+        InputError: where the page or a table cannot be read, or a marker is wrong.
+    """
+    try:
+        text = page.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{page}: {error.strerror}; expected a readable Markdown page") from error
+    text = renewed(text, page)
+    with atomic_path(page) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def renewed(text: str, page: Path) -> str:
+    """The text of a page with its tables as the exported studies have them."""
+    begun, marked = re.findall(_BEGIN, text), _MARKED.findall(text)
+    if not begun or len(begun) != len(marked):
+        raise InputError(
+            f"{page}: {len(begun)} marked tables, {len(marked)} with an end; expected one or more, each between "
+            f"<!-- {' or '.join(_TABLES)} of FOLDER --> and <!-- end -->"
+        )
+
+    def table(match: re.Match) -> str:
+        name, folders = match[1], match[2].split()
+        if name not in _TABLES:
+            raise InputError(f"{page}: table {name!r}; allowed: {', '.join(_TABLES)}")
+        content = _TABLES[name]([page.parent / folder for folder in folders])
+        return f"<!-- {name} of {' '.join(folders)} -->\n{content}\n<!-- end -->"
+
+    return _MARKED.sub(table, text)
+
+
+def _verdicts(folders: Sequence[Path]) -> str:
+    """One row per claim about trained networks, one column per experiment."""
+    ledgers = {name: ledger for folder in folders for name, ledger in _ledgers(folder).items()}
+    claims = dict.fromkeys(claim for ledger in ledgers.values() for claim in ledger["claim"])
+    rows = [[claim, *(_cell(ledger[ledger["claim"] == claim]) for ledger in ledgers.values())] for claim in claims]
+    return _table(["claim", *ledgers], rows)
+
+
+def _largest(folders: Sequence[Path]) -> str:
+    """The largest configuration of every experiment: what was run, and one row per loss."""
+    parts = []
+    for folder in folders:
+        for name in _ledgers(folder):
+            paths = {table: str(folder / "tables" / name / f"{table}.csv") for table in PAGE_TABLES}
+            section = Section.read(name, paths, figures=(), records=())
+            caption, head, rows = section.largest
+            design = section.design
+            parts.append(f"`{name}`: {design['network']} on {design['images']}. {caption}\n\n{_table(head, rows)}")
+    return "\n\n".join(parts)
+
+
+_TABLES = {"verdicts": _verdicts, "largest": _largest}
+
+
+def _ledgers(folder: Path) -> dict[str, pd.DataFrame]:
+    """The ledger of each experiment of an exported study, without the theory, which has no seeds."""
+    ledger = tables.read(folder / "claims.csv", COLUMNS).dropna(subset="seeds")
+    return dict(iter(ledger.groupby("experiment", sort=False)))
+
+
+def _cell(rows: pd.DataFrame) -> str:
+    """The verdict on a claim, or the verdicts, each with the losses that it is about."""
+    if len(rows) == 1:
+        return rows["verdict"].iloc[0]
+    losses = rows.groupby("verdict", sort=False)["subject"].agg(", ".join)
+    return "; ".join(f"{verdict}: {names}" for verdict, names in losses.items())
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows])

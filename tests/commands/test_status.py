@@ -1,0 +1,288 @@
+"""The command `status`: how far a study is, from its files."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+
+import pytest
+
+from equal_losses.commands import progress
+from equal_losses.running import progress as lines
+from equal_losses.running.shell import FAILED, STOPPED
+
+RUN = "runs/small/CE/width0.25/epochs7/seed1"
+LOG = """\
+training on CPU, 1 thread from epoch 0
+epoch 1/7  lr 0.1  loss 2.3651  train 10.00%  val 12.50%  5,000 images/s  1200 epochs/h  ETA 0:00:18
+epoch 2/7  lr 0.1  loss 1.5  train 50.00%  val 62.50%  5,000 images/s  1200 epochs/h  ETA 0:00:15
+"""
+ROW = {
+    "epoch": 2,
+    "learning_rate": 0.1,
+    "train_loss": 1.5,
+    "train_accuracy": 0.5,
+    "val_accuracy": 0.625,
+    "images_per_second": 5000.0,
+}
+LONG_AGO = 10 * progress.SILENCE_SECONDS
+
+
+def log(folder, path: str, text: str, age: float = 0) -> str:
+    """Write a log that was touched `age` seconds ago."""
+    file = folder.root / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    os.utime(file, (time.time() - age, time.time() - age))
+    return path
+
+
+def logged(folder, text: str, age: float = 0) -> progress.Training:
+    """The progress of a run whose log says `text`."""
+    log(folder, folder.of_run().file("train.log"), text, age)
+    return found(folder)[RUN]
+
+
+def found(folder) -> dict[str, progress.Training]:
+    """The progress of all trainings, by name."""
+    return {training.name: training for training in progress.of_study(folder.steps)}
+
+
+# One run
+
+
+def test_a_study_that_was_not_begun_waits(folder):
+    trainings = progress.of_study(folder.steps)
+    assert {training.state for training in trainings} == {"waiting"}
+    assert progress.totals(trainings)["epochs_left"] == 4 * (3 + 7)
+
+
+@pytest.mark.parametrize("member", ["", "CE/seed1"])
+def test_the_line_of_an_epoch_is_read_as_a_job_prints_it(capsys, member):
+    lines.Progress(7, 0, 7)(ROW, member)
+    row = lines.EPOCH.search(capsys.readouterr().out)
+    assert (row["member"] or "", row["epoch"], row["loss"]) == (member, "2", "1.5")
+    assert (row["train"], row["val"]) == ("50.00", "62.50")
+    assert float(row["rate"]) > 0
+
+
+def test_a_run_that_goes_on(folder):
+    training = logged(folder, LOG)
+    assert (training.state, training.epoch, training.epochs) == ("running", 2, 7)
+    assert (training.loss, training.train_accuracy, training.val_accuracy) == (1.5, 0.5, 0.625)
+    assert training.epochs_per_hour == 1200
+    assert training.eta_hours == pytest.approx(5 / 1200)
+    assert "epoch 2/7  1,200 epochs/h  ETA 0:00 h  loss 1.5  train 50.00%  val 62.50%" in progress.text([training])
+
+
+def test_a_run_in_its_first_epoch(folder):
+    training = logged(folder, LOG.splitlines()[0])
+    assert (training.state, training.epoch, training.eta_hours) == ("running", 0, None)
+    assert "epoch 0/7" in progress.text([training])
+
+
+@pytest.mark.parametrize(
+    ("text", "age"), [(LOG, LONG_AGO), (f"{LOG}{STOPPED}by SIGTERM\n", 0)], ids=["killed", "told to stop"]
+)
+def test_a_run_that_was_stopped(folder, text, age):
+    training = logged(folder, text, age)
+    assert (training.state, training.epoch, training.eta_hours) == ("stopped", 2, None)
+
+
+def test_a_run_that_failed_says_why_and_where(folder):
+    training = logged(folder, f"{LOG}{FAILED}training diverged: the loss is nan\n")
+    assert (training.state, training.error) == ("failed", "training diverged: the loss is nan")
+    assert training.log == folder.of_run().file("train.log")
+    assert f"training diverged: the loss is nan (log: {training.log})" in progress.text([training])
+
+
+def test_a_run_whose_record_is_there_is_done(folder):
+    step = folder.of_run()
+    folder.make(step, "run.json")
+    log(folder, step.file("train.log"), LOG, LONG_AGO)
+    assert (found(folder)[RUN].state, found(folder)[RUN].epoch) == ("done", 7)
+
+
+def test_a_run_of_other_settings_is_not_this_one(folder):
+    folder.make(folder.of_run(), "run.json")
+    folder.config["experiments"]["small"]["training"]["learning_rate"] = 0.2
+    assert found(folder)[RUN].state == "waiting"
+
+
+@pytest.mark.parametrize(("part", "name"), [("features", "extract_features.log"), ("metrics", ".log")])
+def test_what_fails_after_the_training_is_a_failure_of_the_run(folder, part, name):
+    folder.make(folder.of_run(), "run.json")
+    path = log(folder, folder.of_run(part).file(name), f"{FAILED}disk full\n")
+    training = found(folder)[RUN]
+    assert (training.state, training.error, training.log) == ("failed", "disk full", path)
+
+
+# Trunks
+
+
+def trunk_of(folder):
+    steps = folder.steps
+    return steps.trunk(next(run for run in steps.study.experiments["small"].runs if run.epochs == 7).trunk)
+
+
+def test_a_trunk_is_named_while_it_runs_or_has_failed(folder):
+    folder.config["experiments"]["small"]["epochs"] = [7, 14]
+    step, name = trunk_of(folder), "trunks/small/CE/width0.25/seed1/to3"
+    log(folder, step.file("train_trunk.log"), LOG)
+    assert (found(folder)[name].state, found(folder)[name].epoch, found(folder)[name].epochs) == ("running", 2, 3)
+    log(folder, step.file("train_trunk.log"), f"{LOG}{FAILED}disk full\n")
+    assert found(folder)[name].error == "disk full"
+    log(folder, step.file("train_trunk.log"), LOG, LONG_AGO)
+    assert name not in found(folder)
+
+
+def test_a_trunk_that_is_done_does_not_run_any_more(folder):
+    step = trunk_of(folder)
+    log(folder, step.file("train_trunk.log"), LOG.replace("epoch 2/7", "epoch 3/7"))
+    assert not [name for name in found(folder) if name.startswith("trunks/")]
+
+
+def test_a_trunk_of_a_stack_is_as_far_as_its_members(stacked):
+    stacked.config["experiments"]["small"]["epochs"] = [7, 14]
+    steps = stacked.steps
+    (trunk,) = steps.study.experiments["small"].trunks
+    log(stacked, steps.trunk(trunk).file("train_trunk.log"), LOG.replace("epoch ", "CE/seed1: epoch "))
+    assert found(stacked)["trunks/small/stack1/width0.25/to3"].epoch == 2
+
+
+# Runs that are linked
+
+
+def test_of_runs_that_are_trained_as_one_each_has_its_own_lines(stacked, capsys):
+    for member, loss in (("CE/seed1", 1.5), ("FL/seed1", 2.5)):
+        lines.Progress(7, 0, 7)({**ROW, "train_loss": loss}, member)
+    steps = stacked.steps
+    (stack,) = steps.study.experiments["small"].trainings
+    path = log(stacked, steps.training(stack).file("train.log"), capsys.readouterr().out)
+    running = {RUN: (1.5, 2), RUN.replace("CE", "FL"): (2.5, 2)}
+    assert {name: (training.loss, training.epoch) for name, training in found(stacked).items()} == running
+    log(stacked, path, f"{FAILED}no memory\n")
+    assert [(training.error, training.log) for training in found(stacked).values()] == 2 * [("no memory", path)]
+
+
+def test_a_failed_extraction_of_a_stack_is_a_failure_of_its_runs(stacked):
+    steps = stacked.steps
+    (stack,) = steps.study.experiments["small"].trainings
+    stacked.make(stacked.of_run(), "run.json")
+    log(stacked, steps.features(stack).file("extract_features.log"), f"{FAILED}no memory\n")
+    assert found(stacked)[RUN].state == "failed"
+
+
+def test_candidates_are_listed_beside_the_runs(tuned):
+    assert [*found(tuned)] == [
+        RUN,
+        RUN.replace("seed1", "seed2"),
+        "tuning/small/CE/width0.25/epochs7/seed1/decay0.001",
+        "tuning/small/CE/width0.25/epochs7/seed1/decay0.01",
+    ]
+
+
+def source_log(folder, seed: int, place: int, text: str, age: float = 0) -> None:
+    """Write the log of one of the trainings that a run is linked to."""
+    source = folder.steps.training(folder.of_run(seed=seed).subject.sources[place])
+    log(folder, source.file("train.log"), text, age)
+
+
+def test_a_run_that_awaits_a_choice_is_as_far_as_what_it_will_be_linked_to(tuned):
+    source_log(tuned, 2, 0, LOG)
+    assert (found(tuned)[RUN.replace("seed1", "seed2")].state, found(tuned)[RUN].state) == ("running", "waiting")
+
+
+def test_a_run_of_which_one_candidate_is_trained_and_another_one_goes_on_was_not_stopped(tuned):
+    source_log(tuned, 1, 0, LOG)
+    source_log(tuned, 1, 1, LOG.replace("epoch 2/7", "epoch 7/7"), LONG_AGO)
+    assert found(tuned)[RUN].state == "running"
+
+
+def test_a_run_whose_candidates_are_trained_was_not_stopped(tuned):
+    for place, source in enumerate(tuned.of_run().subject.sources):
+        tuned.make(tuned.steps.training(source), "run.json")
+        source_log(tuned, 1, place, LOG.replace("epoch 2/7", "epoch 7/7"), LONG_AGO)
+    assert found(tuned)[RUN].state != "stopped"
+
+
+# Totals
+
+
+def test_totals_count_states_epochs_and_the_hours_that_are_left(folder):
+    log(folder, folder.of_run().file("train.log"), LOG)
+    folder.make(folder.of_run(loss="FL"), "run.json")
+    totals = progress.totals(progress.of_study(folder.steps))
+    left = 4 * (3 + 7) - 2 - 7
+    assert totals == {
+        "waiting": 6,
+        "running": 1,
+        "stopped": 0,
+        "failed": 0,
+        "done": 1,
+        "epochs_left": left,
+        "epochs_per_hour": 1200,
+        "eta_hours": left / 1200,
+    }
+
+
+def test_without_a_rate_no_time_is_promised(folder):
+    assert progress.totals(progress.of_study(folder.steps))["eta_hours"] is None
+
+
+@pytest.mark.parametrize(
+    ("hours", "text"), [(0, "0:00 h"), (0.5, "0:30 h"), (26.25, "26:15 h"), (0.995, "1:00 h"), (1.9999, "2:00 h")]
+)
+def test_hours_are_written_with_minutes(hours, text):
+    training = progress.Training(RUN, "running", 1, 2, 1.0, hours, 1.0, 0.5, 0.5)
+    assert f"ETA {text}" in progress.text([training])
+
+
+# The command
+
+
+def test_status_prints_a_line_for_each_run_and_the_totals(folder):
+    log(folder, folder.of_run().file("train.log"), LOG)
+    *runs, totals = folder.command("status", folder.file)
+    assert len(runs) == 8
+    assert runs[2].split() == (
+        f"{RUN} running epoch 2/7 1,200 epochs/h ETA 0:00 h loss 1.5 train 50.00% val 62.50%".split()
+    )
+    assert totals == "7 waiting, 1 running; 38 epochs left at 1,200 epochs/h: 0:02 h"
+
+
+def test_status_is_json_on_demand(folder):
+    log(folder, folder.of_run().file("train.log"), f"{FAILED}disk full\n")
+    answer = json.loads("".join(folder.command("status", folder.file, "--json")))
+    (failed,) = [run for run in answer["runs"] if run["state"] == "failed"]
+    assert (failed["name"], failed["error"], failed["epochs"]) == (RUN, "disk full", 7)
+    assert (answer["totals"]["failed"], answer["totals"]["waiting"]) == (1, 7)
+
+
+def test_results_may_be_in_another_folder(folder, tmp_path_factory, monkeypatch):
+    folder.make(folder.of_run(), "run.json")
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    assert folder.command("status", folder.file)[-1].startswith("8 waiting; ")
+    assert folder.command("status", folder.file, "--directory", str(folder.root))[-1].startswith("7 waiting, 1 done; ")
+
+
+def test_watching_prints_again_until_it_is_interrupted(folder, monkeypatch):
+    def sleep(seconds: float) -> None:
+        naps.append(seconds)
+        if len(naps) == 2:
+            raise KeyboardInterrupt
+
+    naps: list[float] = []
+    monkeypatch.setattr(time, "sleep", sleep)
+    assert len(folder.command("status", folder.file, "--watch")) == 2 * 9
+
+
+def test_a_misspelt_study_is_one_line_and_status_2(folder):
+    folder.config["losses"]["CE"]["kind"] = "cross"
+    assert folder.refused("status", folder.file).startswith("losses.CE.kind: 'cross' (did you mean cross_entropy?)")
+
+
+def test_a_folder_that_is_not_there_is_one_line_and_status_2(folder):
+    line = folder.refused("status", folder.file, "--directory", "nowhere")
+    assert line == "--directory: nowhere: no such folder; expected the one that has results/"

@@ -1,0 +1,284 @@
+"""What a configuration may say, and the one line for what it may not."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import yaml
+
+from equal_losses.running.errors import InputError
+from equal_losses.running.sources import ROOT
+from equal_losses.study import configuration, kinds
+
+from .studies import SHIPPED, put, shipped
+
+FRACTION = "^[1-9][0-9]*/[1-9][0-9]*$"
+NAME = "expected a letter, then at most 59 letters, digits, - and _"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        # A key that there is not
+        ("seed", 3, "seed: unknown key; allowed: compute, datasets, defaults, evidence, experiments, losses, name, theory"),
+        ("experiments.small.training.batchsize", 2, "experiments.small.training.batchsize: unknown key (did you mean batch_size?); allowed: batch_size, "),
+        ("defaults.trainnig", {}, "defaults.trainnig: unknown key (did you mean training?); allowed: augmented_features, "),
+        ("experiments.small.share_stem", True, "experiments.small.share_stem: unknown key"),
+        ("losses.FL.gama", 3, "losses.FL.gama: unknown key (did you mean gamma?); allowed: gamma, kind, reduction"),
+        ("losses.CE.gamma", 3, "losses.CE.gamma: unknown key; allowed: kind, reduction"),
+        ("datasets.digits.root", "x", "datasets.digits.root: unknown key; allowed: kind, split_seed, stratified, test_fraction, validation_fraction"),
+        ("experiments.small.network.width", 2, "experiments.small.network.width: unknown key; allowed: kind"),
+        # A key that is not there
+        ("losses.FL", {"kind": "focal"}, "losses.FL.gamma: missing; kind focal has no default for it"),
+        ("losses.FL", {}, "losses.FL.kind: missing; it has no default"),
+        ("datasets.photos", {"kind": "image_folder", "root": "x"}, "datasets.photos.size: missing; kind image_folder has no default for it"),
+        ("experiments.small.training.weight_decay", {"candidates": [1]}, "experiments.small.training.weight_decay.seeds: missing; it has no default"),
+        # A name that is none
+        ("losses.2x", {"kind": "cross_entropy"}, f"losses: name '2x'; {NAME}"),
+        ("experiments.a/b", {}, f"experiments: name 'a/b'; {NAME}"),
+        (f"datasets.{'a' * 61}", {"kind": "digits"}, f"datasets: name '{'a' * 61}'; {NAME}"),
+        ("name", "a b", "name: 'a b'; allowed: text like ^[A-Za-z][A-Za-z0-9_-]{0,59}$"),
+        # One of a few
+        ("losses.CE.kind", "cross_entrpy", "losses.CE.kind: 'cross_entrpy' (did you mean cross_entropy?); allowed: cross_entropy, focal, "),
+        ("datasets.digits.kind", "digitz", "datasets.digits.kind: 'digitz' (did you mean digits?); allowed: cifar10, "),
+        ("experiments.small.network.kind", "resnet", "experiments.small.network.kind: 'resnet'"),
+        ("experiments.small.dataset", "digit", "experiments.small.dataset: 'digit' (did you mean digits?); allowed: digits"),
+        ("experiments.small.losses", ["CE", "LS"], "experiments.small.losses[1]: 'LS'; allowed: CE, FL"),
+        ("experiments.small.figures", ["nc_evolutoin"], "experiments.small.figures[0]: 'nc_evolutoin' (did you mean nc_evolution?); allowed: accuracy_evolution, "),
+        ("experiments.small.training.precision", "fp16", "experiments.small.training.precision: 'fp16'; allowed: float32, tf32, bfloat16"),
+        ("compute.device", "gpu", "compute.device: 'gpu'; allowed: auto, cpu, cuda"),
+        # A number out of range, or none
+        ("losses.FL.gamma", -1, "losses.FL.gamma: -1; allowed: a number >= 0"),
+        ("losses.MSE", {"kind": "mse", "kappa": 0, "beta": 1}, "losses.MSE.kappa: 0; allowed: a number > 0"),
+        ("experiments.small.widths", [0.5, 0], "experiments.small.widths[1]: 0; allowed: a number > 0"),
+        ("experiments.small.epochs", [0], "experiments.small.epochs[0]: 0; allowed: a whole number >= 1"),
+        ("experiments.small.epochs", [1.5], "experiments.small.epochs[0]: 1.5; allowed: a whole number >= 1"),
+        ("experiments.small.seeds", [-1], "experiments.small.seeds[0]: -1; allowed: a whole number >= 0"),
+        ("experiments.small.training.momentum", 1, "experiments.small.training.momentum: 1; allowed: a number >= 0 and < 1"),
+        ("defaults.training.momentum", 2, "defaults.training.momentum: 2; allowed: a number >= 0 and < 1"),
+        ("datasets.digits.validation_fraction", 1, "datasets.digits.validation_fraction: 1; allowed: a number > 0 and < 1"),
+        ("experiments.small.training.decay_factor", 1.5, "experiments.small.training.decay_factor: 1.5; allowed: a number > 0 and <= 1"),
+        ("experiments.small.training.decay_at", ["9/7"], "experiments.small.training.decay_at[0]: '9/7'; allowed: a share between 0 and 1"),
+        ("experiments.small.training.decay_at", ["3/7", "7/7"], "experiments.small.training.decay_at[1]: '7/7'; allowed: a share between 0 and 1"),
+        # Something else than what is expected
+        ("experiments.small.training.decay_at", ["3:7"], f"experiments.small.training.decay_at[0]: '3:7'; allowed: a number > 0 and < 1 or text like {FRACTION}"),
+        ("experiments.small.training.flip", "maybe", "experiments.small.training.flip: 'maybe'; allowed: true or false"),
+        ("experiments.small.training.weight_decay", "x", "experiments.small.training.weight_decay: 'x'; allowed: a number >= 0 or a mapping"),
+        ("experiments.small.training.normalization", 3, "experiments.small.training.normalization: 3; allowed: a mapping or null"),
+        ("experiments.small.seeds", 3, "experiments.small.seeds: 3; allowed: a list of one or more different items, each a whole number >= 0"),
+        ("experiments.small.seeds", [], "experiments.small.seeds: []; allowed: a list of one or more different items"),
+        ("experiments.small.losses", ["CE", "CE"], "experiments.small.losses: ['CE', 'CE']; allowed: a list of one or more different items, each text"),
+        ("experiments.small.widths", [1, 1.0], "experiments.small.widths: [1, 1.0]; allowed: a list of one or more different items, each a number > 0"),
+        ("experiments.small", 3, "experiments.small: 3; allowed: a mapping"),
+        ("losses.CE", None, "losses.CE: None; allowed: a mapping"),
+        ("losses.CE.kind", 3, "losses.CE.kind: 3; allowed: text"),
+        ("datasets", [], "datasets: []; allowed: a mapping"),
+        ("defaults", 3, "defaults: 3; allowed: a mapping"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_line_that_names_key_value_and_what_is_allowed(small_config, path, value, message):
+    put(small_config, path, value)
+    with pytest.raises(InputError) as raised:
+        configuration.validated(small_config)
+    assert str(raised.value).startswith(message)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("key", ["name", "datasets", "losses", "experiments"])
+def test_a_study_cannot_do_without(small_config, key):
+    del small_config[key]
+    with pytest.raises(InputError, match=f"^{key}: missing; it has no default$"):
+        configuration.validated(small_config)
+
+
+@pytest.mark.parametrize("key", ["dataset", "network", "losses", "widths", "epochs", "seeds"])
+def test_an_experiment_cannot_do_without(small_config, key):
+    del small_config["experiments"]["small"][key]
+    with pytest.raises(InputError, match=f"^experiments.small.{key}: missing; it has no default$"):
+        configuration.validated(small_config)
+
+
+def test_runs_that_await_a_weight_decay_are_not_stacked(small_config):
+    put(small_config, "experiments.small.training.weight_decay", {"candidates": [0.001, 0.002], "seeds": [1]})
+    put(small_config, "experiments.small.stack", 2)
+    expected = (
+        "experiments.small.stack: 2; allowed with candidates for training.weight_decay: 1, because what is trained "
+        "as one has one weight decay"
+    )
+    with pytest.raises(InputError) as raised:
+        configuration.validated(small_config)
+    assert str(raised.value) == expected
+
+
+def test_a_figure_that_asks_for_a_table_that_there_is_not_is_named(small_config, monkeypatch):
+    monkeypatch.setattr(kinds, "arguments", lambda package, kind: ["runs", "losses"])
+    put(small_config, "experiments.small.figures", ["overview"])
+    expected = (
+        r"^experiments.small.figures\[0\]: overview, parameter of the function: 'losses'; "
+        "allowed: alignment, correlation, equivalence, runs, trajectories$"
+    )
+    with pytest.raises(InputError, match=expected):
+        configuration.validated(small_config)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "losses.FL.gamma",
+        "experiments.small.training.learning_rate",
+        "experiments.small.training.weight_decay",
+        "evidence.margin",
+    ],
+)
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_number_is_finite(small_config, path, value):
+    put(small_config, path, value)
+    with pytest.raises(InputError, match=f"^{path}: {value}; allowed: a number"):
+        configuration.validated(small_config)
+
+
+def test_a_name_ends_where_its_letters_end(small_config):
+    put(small_config, "losses", {"CE\n": {"kind": "cross_entropy"}, **small_config["losses"]})
+    with pytest.raises(InputError, match=r"^losses: name 'CE\\n'; expected a letter"):
+        configuration.validated(small_config)
+
+
+def test_a_study_without_experiments_is_told_to_have_one(small_config):
+    small_config["experiments"] = {"small": None}
+    with pytest.raises(InputError, match=r"^experiments: \{\}; (allowed|expected): .*(one or more|at least one)"):
+        configuration.validated(small_config)
+
+
+# What is filled in
+
+
+def test_defaults_are_filled_in(small_config):
+    config = configuration.validated(small_config)
+    experiment = config["experiments"]["small"]
+    assert experiment["training"]["momentum"] == 0.9
+    assert experiment["training"]["decay_at"] == ["3/7", "5/7"]
+    assert experiment["training"]["clip_norm"] == 2
+    assert experiment["share_trunk"] is experiment["keep_snapshots"] is True
+    assert config["losses"]["FL"] == {"kind": "focal", "gamma": 3, "reduction": "mean"}
+    assert config["compute"] == {
+        "device": "auto",
+        "threads": 1,
+        "checkpoint_minutes": 10,
+        "compile": False,
+        "cuda_graphs": False,
+    }
+
+
+def test_experiments_take_over_the_defaults_block_key_by_key(small_config):
+    small_config["defaults"] = {"training": {"momentum": 0.5, "batch_size": 7}, "seeds": [9]}
+    experiment = configuration.validated(small_config)["experiments"]["small"]
+    assert experiment["training"]["momentum"] == 0.5
+    assert experiment["training"]["batch_size"] == 100
+    assert experiment["seeds"] == [1]
+
+
+def test_numbers_and_truth_values_that_arrive_as_text_are_what_they_say(small_config):
+    put(small_config, "experiments.small.training.weight_decay", yaml.safe_load("5e-4"))
+    put(small_config, "experiments.small.training.flip", "False")
+    put(small_config, "experiments.small.seeds", ["5"])
+    experiment = configuration.validated(small_config)["experiments"]["small"]
+    assert experiment["training"]["weight_decay"] == 5e-4
+    assert experiment["training"]["flip"] is False
+    assert experiment["seeds"] == [5]
+
+
+def test_the_input_is_left_as_it_was(small_config):
+    before = yaml.safe_dump(small_config)
+    configuration.validated(small_config)
+    assert yaml.safe_dump(small_config) == before
+
+
+def test_an_overlay_takes_an_experiment_out_by_null(small_config):
+    small_config["experiments"]["other"] = None
+    assert list(configuration.validated(small_config)["experiments"]) == ["small"]
+
+
+def test_a_network_without_more_dimensions_than_classes_is_warned_of(small_config):
+    small_config["experiments"]["small"]["widths"] = [0.125, 1]
+    assert configuration.warnings(configuration.validated(small_config)) == [
+        "experiments.small.widths: 0.125 gives features of dimension 8 for 10 classes; "
+        "Theorem 1 assumes fewer classes than dimensions"
+    ]
+
+
+def test_nothing_is_said_of_a_dataset_whose_classes_are_not_known(small_config):
+    put(small_config, "datasets.digits", {"kind": "image_folder", "root": "x", "size": 8})
+    put(small_config, "experiments.small.widths", [0.015625])
+    assert configuration.warnings(configuration.validated(small_config)) == []
+
+
+# Files
+
+
+def test_files_merge_in_order_and_lists_are_replaced(tmp_path):
+    (tmp_path / "a.yaml").write_text("x: {p: 1, q: [1, 2]}\ny: {r: 1}\n")
+    (tmp_path / "b.yaml").write_text("x: {q: [5]}\ny: 3\n")
+    assert configuration.load([tmp_path / "a.yaml", tmp_path / "b.yaml"]) == {"x": {"p": 1, "q": [5]}, "y": 3}
+
+
+@pytest.mark.parametrize("read", [configuration.load, configuration.check_files])
+def test_a_key_that_is_there_twice_is_an_error(tmp_path, read):
+    path = tmp_path / "twice.yaml"
+    path.write_text("losses:\n  CE: {kind: cross_entropy}\n  CE: {kind: focal}\n")
+    with pytest.raises(InputError, match=r"twice.yaml, line 3: key 'CE' is there twice; expected each key once$"):
+        read([path])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "No such file or directory; expected a readable YAML file"),
+        (b"- 1\n", "holds list; expected a mapping of keys to values"),
+        (b"# nothing\n", "holds NoneType; expected a mapping of keys to values"),
+        (b"a: [1\n", "not YAML: "),
+        (b"a:\n\tb: 1\n", "not YAML: "),
+        (b"\x00\x01", "not YAML: "),
+        (b"name: caf\xe9\n", "not YAML: "),
+        (b"{{ name }}: 1\n", "not YAML: "),
+    ],
+    ids=["missing", "list", "comment", "open bracket", "tab", "zero bytes", "latin-1", "key that is a mapping"],
+)
+def test_an_unusable_file_is_named_in_one_line(tmp_path, content, message):
+    path = tmp_path / "study.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError) as raised:
+        configuration.load([path])
+    assert f"study.yaml: {message}" in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_mapping_that_is_inside_of_itself_is_refused(tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_text("losses: &all {CE: *all}\n")
+    with pytest.raises(InputError):
+        configuration.validated(configuration.load([path]))
+
+
+# Shipped studies
+
+
+@pytest.mark.parametrize("files", SHIPPED)
+def test_every_shipped_study_is_valid(files):
+    configuration.validated(shipped(files))
+
+
+def test_no_shipped_study_is_forgotten():
+    there = {path.name for path in (ROOT / "config").glob("*.yaml")} - {"schema.yaml"}
+    assert there == {name for files in SHIPPED for name in files.split()}
+
+
+def test_nothing_in_the_papers_study_is_implied_by_code():
+    """Filling in defaults adds nothing to what is computed: each key of training is written down."""
+    written = shipped("paper.yaml")
+    config = configuration.validated(written)
+    for name, experiment in config["experiments"].items():
+        assert experiment["training"].keys() == written["defaults"]["training"].keys(), name
+    for loss, options in config["losses"].items():
+        assert options == written["losses"][loss]
