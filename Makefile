@@ -1,8 +1,8 @@
-# make demo    set up and run the default study: datasets, training, metrics, figures, and its report
-# make report  the report of a study: make report CONFIG=config/fashion.yaml
+# make demo    set up and run the default study, from its images to its page; another one: CONFIG=config/fashion.yaml
 # make test    set up and run every test
-# make bench   measure what is said of speed, memory and disk, and write docs/performance.md; half an hour alone
+# make bench   measure what is said of speed, memory and disk, and write docs/performance.md; takes half an hour
 # make lint    what the tests check of style, alone
+# make clean   remove all results
 
 PYTHON ?= python3
 CONFIG ?= config/demo.yaml
@@ -11,13 +11,10 @@ BIN := .venv/bin
 LOCK := envs/requirements.lock
 BENCHMARKS := training jobs metrics extraction disk workflow ufm stacked
 
-.PHONY: demo report test bench lint setup clean
+.PHONY: demo test bench lint setup clean
 
 demo: setup
-	$(BIN)/snakemake --configfile config/demo.yaml --cores $(CORES) all report
-
-report: setup
-	$(BIN)/snakemake --configfile $(CONFIG) --cores $(CORES) report
+	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
 
 test: setup
 	$(BIN)/pytest
@@ -29,6 +26,7 @@ bench: setup
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 	$(BIN)/snakefmt --check Snakefile workflow/rules
 	$(BIN)/snakemake --lint
 

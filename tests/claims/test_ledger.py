@@ -73,7 +73,7 @@ def test_where_everything_is_as_the_paper_says_every_claim_is_supported():
         name: {SUPPORTED}
         for name in (
             "training_accuracy",
-            "neural_collapse",
+            "collapse",
             "equal_features",
             "equal_accuracy",
             "smaller_gap",
@@ -95,18 +95,18 @@ def setting(column: str, value: float, loss: str = "FL", width: float = 1, seed:
 def test_one_seed_above_one_threshold_is_no_collapse_under_that_loss(metric):
     part = evidence(change=setting(metric, THRESHOLDS[metric] * 1.01))
     table = ledger({"toy": part}, STATEMENTS)
-    rows = table[table["name"] == "neural_collapse"].set_index("subject")["verdict"]
+    rows = table[table["name"] == "collapse"].set_index("subject")["verdict"]
     assert rows.to_dict() == {"CE": SUPPORTED, "FL": NOT_SUPPORTED, "MSE": SUPPORTED}
 
 
 def test_what_happens_in_small_configurations_is_no_matter_of_collapse():
-    assert verdicts(evidence(change=setting("nc1", 9, width=0.5)))["neural_collapse"] == {SUPPORTED}
+    assert verdicts(evidence(change=setting("nc1", 9, width=0.5)))["collapse"] == {SUPPORTED}
 
 
 def test_without_a_fit_of_the_training_data_nothing_is_decided_about_what_follows_it():
     found = verdicts(evidence(change=setting("final_accuracy_train", 0.99)))
     assert found["training_accuracy"] == {SUPPORTED, NOT_SUPPORTED}
-    assert found["neural_collapse"] == {SUPPORTED, NOT_DECIDED}
+    assert found["collapse"] == {SUPPORTED, NOT_DECIDED}
     assert found["equal_features"] == found["equal_accuracy"] == {NOT_DECIDED}
 
 
@@ -174,7 +174,7 @@ def test_one_seed_decides_nothing_and_says_so():
 def test_a_rule_is_a_sentence_with_the_thresholds_of_the_study():
     part = replace(evidence(), thresholds={**THRESHOLDS, "nc1": 0.07})
     table = ledger({"toy": part}, STATEMENTS)
-    rule = table[table["name"] == "neural_collapse"]["rule"].iloc[0]
+    rule = table[table["name"] == "collapse"]["rule"].iloc[0]
     assert "NC1, NC2 and NC3 of every seed end at or below 0.07, 0.2 and 0.2" in rule
     assert not table["rule"].str.contains(r"[{}]").any()
 

@@ -174,7 +174,9 @@ def photos(folder):
     folder.make(folder.of_run(), "run.json")
 
 
-def test_runs_on_local_images_are_kept_from_wherever_the_command_is_given(folder, photos, tmp_path_factory, monkeypatch):
+def test_runs_on_local_images_are_kept_from_wherever_the_command_is_given(
+    folder, photos, tmp_path_factory, monkeypatch
+):
     assert clean(folder) == {}
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
     assert clean(folder) == {}

@@ -121,34 +121,37 @@ def test_what_fails_after_the_training_is_a_failure_of_the_run(folder, part, nam
 # Trunks
 
 
-def trunk_of(folder):
-    steps = folder.steps
-    return steps.trunk(next(run for run in steps.study.experiments["small"].runs if run.epochs == 7).trunk)
+TRUNK = "trunks/small/CE/width0.25/seed1/to3"
 
 
-def test_a_trunk_is_named_while_it_runs_or_has_failed(folder):
+def trunk_logged(folder, text: str, age: float = 0) -> progress.Training | None:
+    """The progress of the first trunk whose log says `text`, of runs of 7 and 14 epochs; None where it is not named."""
     folder.config["experiments"]["small"]["epochs"] = [7, 14]
-    step, name = trunk_of(folder), "trunks/small/CE/width0.25/seed1/to3"
-    log(folder, step.file("train_trunk.log"), LOG)
-    assert (found(folder)[name].state, found(folder)[name].epoch, found(folder)[name].epochs) == ("running", 2, 3)
-    log(folder, step.file("train_trunk.log"), f"{LOG}{FAILED}disk full\n")
-    assert found(folder)[name].error == "disk full"
-    log(folder, step.file("train_trunk.log"), LOG, LONG_AGO)
-    assert name not in found(folder)
+    steps = folder.steps
+    trunk = steps.trunk(steps.study.experiments["small"].trunks[0])
+    log(folder, trunk.file("train_trunk.log"), text.replace("/7", "/14"), age)
+    return found(folder).get(trunk.place.removeprefix("results/").removesuffix("/{key}"))
+
+
+def test_a_trunk_is_named_while_it_runs(folder):
+    training = trunk_logged(folder, LOG)
+    assert (training.name, training.state, training.epoch, training.epochs) == (TRUNK, "running", 2, 3)
+
+
+def test_a_trunk_is_named_once_it_has_failed(folder):
+    assert trunk_logged(folder, f"{LOG}{FAILED}disk full\n").error == "disk full"
+
+
+def test_a_trunk_is_not_named_once_it_was_stopped(folder):
+    assert trunk_logged(folder, LOG, LONG_AGO) is None
 
 
 def test_a_trunk_that_is_done_does_not_run_any_more(folder):
-    step = trunk_of(folder)
-    log(folder, step.file("train_trunk.log"), LOG.replace("epoch 2/7", "epoch 3/7"))
-    assert not [name for name in found(folder) if name.startswith("trunks/")]
+    assert trunk_logged(folder, f"{LOG}{LOG.splitlines()[-1].replace('epoch 2', 'epoch 3')}\n") is None
 
 
 def test_a_trunk_of_a_stack_is_as_far_as_its_members(stacked):
-    stacked.config["experiments"]["small"]["epochs"] = [7, 14]
-    steps = stacked.steps
-    (trunk,) = steps.study.experiments["small"].trunks
-    log(stacked, steps.trunk(trunk).file("train_trunk.log"), LOG.replace("epoch ", "CE/seed1: epoch "))
-    assert found(stacked)["trunks/small/stack1/width0.25/to3"].epoch == 2
+    assert trunk_logged(stacked, LOG.replace("epoch ", "CE/seed1: epoch ")).epoch == 2
 
 
 # Runs that are linked
@@ -207,6 +210,11 @@ def test_a_run_whose_candidates_are_trained_was_not_stopped(tuned):
     assert found(tuned)[RUN].state != "stopped"
 
 
+def test_a_dataset_that_could_not_be_prepared_is_said_to_have_failed(folder):
+    log(folder, folder.steps.dataset("digits").file("prepare_dataset.log"), f"{FAILED}disk full\n")
+    assert "disk full" in "\n".join(folder.command("status", folder.file))
+
+
 # Totals
 
 
@@ -246,7 +254,7 @@ def test_status_prints_a_line_for_each_run_and_the_totals(folder):
     log(folder, folder.of_run().file("train.log"), LOG)
     *runs, totals = folder.command("status", folder.file)
     assert len(runs) == 8
-    assert runs[2].split() == (
+    assert runs[1].split() == (
         f"{RUN} running epoch 2/7 1,200 epochs/h ETA 0:00 h loss 1.5 train 50.00% val 62.50%".split()
     )
     assert totals == "7 waiting, 1 running; 38 epochs left at 1,200 epochs/h: 0:02 h"
@@ -279,8 +287,9 @@ def test_watching_prints_again_until_it_is_interrupted(folder, monkeypatch):
 
 
 def test_a_misspelt_study_is_one_line_and_status_2(folder):
-    folder.config["losses"]["CE"]["kind"] = "cross"
-    assert folder.refused("status", folder.file).startswith("losses.CE.kind: 'cross' (did you mean cross_entropy?)")
+    folder.config["losses"]["CE"]["kind"] = "cross_entrpy"
+    line = folder.refused("status", folder.file)
+    assert line.startswith("losses.CE.kind: 'cross_entrpy' (did you mean cross_entropy?); allowed: ")
 
 
 def test_a_folder_that_is_not_there_is_one_line_and_status_2(folder):

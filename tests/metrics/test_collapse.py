@@ -198,7 +198,7 @@ def test_decisions_are_those_of_float64(seed, misalignment):
 
 @pytest.mark.parametrize("between", ["class means", "rows of the classifier"])
 def test_samples_at_a_boundary_are_decided_in_float64(between):
-    """Half of the samples of class 0 and their mirror images: on which side they are, float32 products cannot tell."""
+    """On which side of a boundary 250 samples of class 0 are, products in float32 cannot tell."""
     random = np.random.default_rng(0)
     labels = np.repeat([0, 1], 1000)
     means = random.normal(size=(2, 41)) + 5
@@ -209,7 +209,7 @@ def test_samples_at_a_boundary_are_decided_in_float64(between):
     normal = (first - second) / np.linalg.norm(first - second)
     steps = 100 * random.normal(size=(1000, 41))
     steps[:250] -= np.outer((steps[:250] - (middle - means[0])) @ normal, normal)
-    # Opposite steps leave the class means where they are.
+    # Opposite steps leave the class means, and so the boundary, where they are.
     features = means[labels] + np.stack([steps, -steps], axis=1).reshape(2000, 41)
     assert_decides_as_float64(features.astype(np.float32), labels, weight, bias)
 

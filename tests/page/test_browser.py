@@ -24,7 +24,7 @@ PHONE, DESK = (390, 844), (1280, 900)
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
     if not (shutil.which(BROWSER) and shutil.which(DRIVER)):
-        if os.environ.get("NEURAL_COLLAPSE_REQUIRE_ALL"):
+        if os.environ.get("EQUAL_LOSSES_REQUIRE_ALL"):
             pytest.fail("Chromium is missing: apt-get install chromium chromium-driver")
         pytest.skip("needs Chromium: apt-get install chromium chromium-driver")
     from selenium import webdriver
@@ -91,7 +91,7 @@ def test_the_browser_has_nothing_to_complain_about_and_nothing_to_load(page):
 def test_the_answers_are_those_of_the_ledger(page, finished):
     ledger = finished.ledger
     for card, name in zip(
-        elements(page, ".answers > li"), ("neural_collapse", "equal_features", "equal_accuracy"), strict=True
+        elements(page, ".answers > li"), ("collapse", "equal_features", "equal_accuracy"), strict=True
     ):
         rows = ledger[ledger["name"] == name]
         assert [item.text for item in card.find_elements("css selector", ".verdict")] == [

@@ -165,7 +165,7 @@ def test_a_training_at_which_another_process_is_is_refused(tmp_path):
             theirs.recv()
 
     ours, theirs = FORK.Pipe()
-    process = FORK.Process(target=hold)
+    process = FORK.Process(target=hold, daemon=True)
     process.start()
     assert ours.recv() == "holding"
     with pytest.raises(InputError) as raised, alone(tmp_path / "unfinished"):

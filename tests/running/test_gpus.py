@@ -67,7 +67,7 @@ class Holder:
 @pytest.mark.parametrize("visible", [None, "0,1", ",".join(ANNOUNCED)])
 def test_six_jobs_over_two_devices_never_share_one(machine, tmp_path, visible):
     machine(2, visible)
-    holders = [Holder(tmp_path, 0.15) for _ in range(6)]
+    holders = [Holder(tmp_path, 0.05) for _ in range(6)]
     used = [holder.device() for holder in holders]
     assert [holder.end() for holder in holders] == [0] * 6, "a device was in use when it was leased"
     assert set(used) == set(ANNOUNCED if visible is None else visible.split(","))

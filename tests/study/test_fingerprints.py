@@ -90,10 +90,10 @@ STATEMENTS = {
         "from functools import partial\ndef f(x): return x\nf = partial(f, 1)",
         "from functools import partial\ndef f(x): return -x\nf = partial(f, 1)",
     ),
-    "decorator": ("from functools import cache\ndef f(): return 1", "from functools import cache\n@cache\ndef f(): return 1"),
+    "decorator": ("def wrap(f): return f\ndef f(): return 1", "def wrap(f): return f\n@wrap\ndef f(): return 1"),
     "default": ("def f(x=1): return x", "def f(x=2): return x"),
     "lambda": ("f = lambda x: x", "f = lambda x: -x"),
-    "nested function": ("def f():\n    def g(): return 1\n    return g", "def f():\n    def g(): return 2\n    return g"),
+    "closure": ("def f():\n    def g(): return 1\n    return g", "def f():\n    def g(): return 2\n    return g"),
     "async function": ("async def f(): return 1", "async def f(): return 2"),
     "text that is no docstring": ("X = 1\n'one'", "X = 1\n'two'"),
     "import": ("from math import sin as f", "from math import cos as f"),
@@ -255,7 +255,13 @@ def test_the_reproducibility_of_a_training_counts(copy):
 
 
 def test_a_script_counts(copy):
-    assert changes(copy, TRAIN, 'read_json(source.choice[0])["weight_decay"]', '0 * read_json(source.choice[0])["weight_decay"]', TRAIN)
+    assert changes(
+        copy,
+        TRAIN,
+        'read_json(source.choice[0])["weight_decay"]',
+        '0 * read_json(source.choice[0])["weight_decay"]',
+        TRAIN,
+    )
 
 
 def test_the_rules_of_claims_count(copy):

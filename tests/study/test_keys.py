@@ -131,7 +131,12 @@ def test_a_table_knows_every_run(small_config):
     assert "runs" in changed(before, of_loss(after(small_config, f"{SMALL}.seeds", [1, 2]), "CE"))
 
 
-@pytest.mark.parametrize("name", ["experiment", "dataset", "loss", "study"])
+def test_the_name_of_a_study_is_in_no_key(small_config):
+    before = {step.key for step in steps_of(small_config)._all()}
+    assert {step.key for step in after(small_config, "name", "other")._all()} == before
+
+
+@pytest.mark.parametrize("name", ["experiment", "dataset", "loss"])
 def test_a_name_is_in_no_key_of_a_run(small_config, name):
     def keys_of_run() -> list[str]:
         steps = steps_of(small_config)
@@ -145,11 +150,9 @@ def test_a_name_is_in_no_key_of_a_run(small_config, name):
     elif name == "dataset":
         small_config["datasets"]["other"] = small_config["datasets"].pop("digits")
         put(small_config, f"{SMALL}.dataset", "other")
-    elif name == "loss":
+    else:
         small_config["losses"]["other"] = small_config["losses"].pop("FL")
         put(small_config, f"{SMALL}.losses", ["CE", "other"])
-    else:
-        small_config["name"] = "other"
     assert keys_of_run() == before
 
 
@@ -483,7 +486,11 @@ def test_what_counts_of_the_inputs_are_their_keys(tuned):
 
 def test_a_job_that_reads_a_file_of_a_step_finds_its_record(small_config, tmp_path):
     steps = steps_of(small_config, root=tmp_path)
-    for step, name in ((steps.run(run_of(steps)), "run.json"), (steps.metrics(run_of(steps)), ".csv"), (steps.claims, ".csv")):
+    for step, name in (
+        (steps.run(run_of(steps)), "run.json"),
+        (steps.metrics(run_of(steps)), ".csv"),
+        (steps.claims, ".csv"),
+    ):
         make(step, tmp_path, name)
         records.check(tmp_path / step.file(name), step.key)
 

@@ -79,6 +79,8 @@ def test_what_is_read_of_a_shipped_kind_is_what_its_package_loads(package):
     for kind in kinds.kinds(package):
         found = inspect.signature(module.load(kind)).parameters.values()
         keywords = {each.name: each.default for each in found if each.kind is each.KEYWORD_ONLY}
-        keywords = {name: kinds.REQUIRED if value is inspect.Parameter.empty else value for name, value in keywords.items()}
+        keywords = {
+            name: kinds.REQUIRED if value is inspect.Parameter.empty else value for name, value in keywords.items()
+        }
         assert kinds.parameters(package, kind) == keywords
         assert kinds.arguments(package, kind) == [each.name for each in found if each.kind is not each.KEYWORD_ONLY]

@@ -42,5 +42,5 @@ with job(snakemake) as task, lease(compute["device"]):
             with reproducible(compute["threads"]):
                 features = extraction.mapped_features(models, dataset, split, Path(folder), device=device)
             compared = alignment.compare_models(features, dataset.labels(split), pairs)
-            rows += [largest | {"comparison": row.pop("comparison"), "split": split} | row for row in compared]
+            rows += [largest | {"comparison": row["comparison"], "split": split} | row for row in compared]
     tables.write(snakemake.output.alignment, pd.DataFrame(rows))

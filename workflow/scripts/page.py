@@ -13,7 +13,7 @@ with job(snakemake) as task:
     def at(paths, figures):
         return [{**figure, "path": path} for figure, path in zip(figures, paths, strict=False)]
 
-    tables, figures, records = iter(source.tables), iter(source.figures), iter(source.records)
+    tables, figures, records = (iter(source.get(name, ())) for name in ("tables", "figures", "records"))
     sections = [
         {
             "name": section["name"],
@@ -28,6 +28,6 @@ with job(snakemake) as task:
         template=ROOT / task.settings["template"],
         sections=sections,
         claims=source.claims[0],
-        theory=at(source.theory, task.settings["theory"]),
+        theory=at(source.get("theory", ()), task.settings["theory"]),
         command=snakemake.params.command,
     )

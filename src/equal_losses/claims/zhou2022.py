@@ -19,7 +19,7 @@ def training_accuracy(evidence: Evidence) -> Iterator[Finding]:
         yield loss, *decided(evidence, numbers, lowest >= evidence.thresholds["training_accuracy"])
 
 
-def neural_collapse(evidence: Evidence) -> Iterator[Finding]:
+def collapse(evidence: Evidence) -> Iterator[Finding]:
     """Per loss, the largest of each metric over the seeds."""
     for loss, runs in by_loss(evidence.largest):
         worst = {metric: runs[metric].max() for metric in ("nc1", "nc2", "nc3")}
@@ -118,7 +118,7 @@ CLAIMS = (
         rule="In the largest configuration the training accuracy of every seed ends at {training_accuracy} or above.",
     ),
     Claim(
-        neural_collapse,
+        collapse,
         statement="The last layer ends in neural collapse under every loss: NC1, NC2 and NC3 vanish.",
         source="Section 4, Fig. 1",
         rule="In the largest configuration NC1, NC2 and NC3 of every seed end at or below {nc1}, {nc2} and {nc3}. "

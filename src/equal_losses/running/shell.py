@@ -105,7 +105,7 @@ def job(snakemake: Any) -> Iterator[Task]:
         for folder in {path.parent for path in task.outputs}:
             files.remove_leftovers(folder)
         for name, keys in step["expected"].items():
-            paths = snakemake.input[name]
+            paths = snakemake.input.get(name, ())
             for path, key in zip(paths, [keys] * len(paths) if isinstance(keys, str) else keys, strict=True):
                 records.check(path, key)
                 # What a job left that was killed when its results were whole.

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import ROOT, Workflow
-from .slurm_cluster import SlurmCluster, missing_programs
+from tests.conftest import ROOT, Workflow
+from tests.workflow.slurm_cluster import SlurmCluster, missing_programs
 
 
 @pytest.fixture(scope="module")
 def cluster():
-    """A node with two GPUs; skipped where SLURM is not installed, unless NEURAL_COLLAPSE_REQUIRE_ALL is set."""
+    """A node with two GPUs; skipped where SLURM is not installed, unless EQUAL_LOSSES_REQUIRE_ALL is set."""
     missing = missing_programs()
-    if (missing or os.geteuid() != 0) and not os.environ.get("NEURAL_COLLAPSE_REQUIRE_ALL"):
+    if (missing or os.geteuid() != 0) and not os.environ.get("EQUAL_LOSSES_REQUIRE_ALL"):
         pytest.skip(f"needs root and SLURM; missing: {', '.join(missing) or 'root'}")
     folder = Path(tempfile.mkdtemp(prefix="nc", dir="/tmp"))
     try:
@@ -54,7 +54,7 @@ def submit(study: Workflow, cluster: SlurmCluster, *arguments: str) -> subproces
 
 
 def wait_for(condition, process: subprocess.Popen, seconds: float = 120):
-    """What `condition` answers once it is true; an error with what Snakemake said where it ends or takes too long."""
+    """What `condition` returns once it is true; an error with what Snakemake said where it ends or takes too long."""
     end = time.monotonic() + seconds
     while not (answer := condition()):
         if process.poll() is not None or time.monotonic() > end:
@@ -65,8 +65,9 @@ def wait_for(condition, process: subprocess.Popen, seconds: float = 120):
 
 
 def log_of(study: Workflow, loss: str) -> str:
-    path = study.directory / f"results/runs/small/{loss}/width1/epochs60/seed1/train.log"
-    return path.read_text() if path.exists() else ""
+    return "".join(
+        path.read_text() for path in study.results.glob(f"runs/small/{loss}/width1/epochs60/seed1/*/train.log")
+    )
 
 
 def test_a_study_runs_to_its_figures_through_a_requeue_with_a_device_for_each_training(
@@ -92,9 +93,9 @@ def test_a_study_runs_to_its_figures_through_a_requeue_with_a_device_for_each_tr
     assert (study.directory / "results/figures/small/nc_evolution.pdf").exists()
 
     alone = Workflow(tmp_path_factory.mktemp("alone"), study.config)
-    run = "results/runs/small/FL/width1/epochs60/seed1"
-    alone.run(f"{run}/nc_metrics.csv")
-    for name in ("best.safetensors", "final.safetensors", "features.npz", "nc_metrics.csv"):
+    run = study.folder("small/FL/width1/epochs60/seed1").relative_to(study.directory)
+    alone.run(f"{run}/key.json")
+    for name in ("best.safetensors", "final.safetensors", "snapshots.safetensors"):
         assert (study.directory / run / name).read_bytes() == (alone.directory / run / name).read_bytes(), name
 
 
@@ -104,8 +105,8 @@ def test_a_job_that_fails_is_reported_with_its_log(study, cluster):
     process = submit(study, cluster, "--retries", "0")
     output, _ = process.communicate(timeout=300)
     assert process.returncode != 0
-    log = "results/runs/small/CE/width1/epochs3/seed1/train.log"
-    assert log in output
+    log = study.folder("small/CE/width1/epochs3/seed1").relative_to(study.directory) / "train.log"
+    assert str(log) in output
     assert "training diverged: the loss is" in output
 
 

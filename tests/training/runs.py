@@ -1,0 +1,70 @@
+"""Small runs: their settings, how they are trained, and what must not differ between two that mean the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+from equal_losses.networks.network import Network
+from equal_losses.training.loop import train
+from equal_losses.training.numerics import reproducible
+from equal_losses.training.state import TrainingState
+
+CPU = torch.device("cpu")
+
+LOSSES = {
+    "CE": {"kind": "cross_entropy", "reduction": "mean"},
+    "FL": {"kind": "focal", "gamma": 3, "reduction": "mean"},
+}
+SETTINGS = {
+    "loss": LOSSES["CE"],
+    "network": {"kind": "small_resnet", "width": 0.25},
+    "epochs": 7,
+    "seed": 1,
+    "batch_size": 100,
+    "learning_rate": 0.1,
+    "momentum": 0.9,
+    "weight_decay": 0.0005,
+    "decay_at": ["3/7", "5/7"],
+    "decay_factor": 0.1,
+    "decay_shift": 0,
+    "clip_norm": 2,
+    "precision": "float32",
+    "crop_padding": 1,
+    "flip": True,
+    "normalization": None,
+    "test_normalization": None,
+}
+# What differs from computer to computer and from day to day.
+TIMED = ("seconds", "images_per_second")
+
+
+def run(loss: str = "CE", *, width: float = 0.25, **changes: object) -> dict:
+    """The resolved settings of a run."""
+    network = {**SETTINGS["network"], "width": width}
+    return {**SETTINGS, "loss": LOSSES[loss], "network": network, **changes}
+
+
+def trained(settings: Mapping, dataset, *, compiled: bool = False, **options) -> TrainingState:
+    """The run, trained on one thread."""
+    with reproducible(1, compiled=compiled):
+        return train(settings, dataset, device=CPU, compiled=compiled, **options)
+
+
+def bits(state: TrainingState) -> dict:
+    """Everything that must not differ between two trainings that mean the same."""
+    tensors = {
+        f"{group}/{name}": tensor.numpy().tobytes()
+        for group in ("weights", "momentum", "best_weights")
+        for name, tensor in getattr(state, group).items()
+    }
+    history = [{key: value for key, value in row.items() if key not in TIMED} for row in state.history]
+    return {"tensors": tensors, "history": history, "best": (state.best_epoch, state.best_val_accuracy)}
+
+
+def perceptron(classes: int, layer: nn.Module | None = None) -> Network:
+    """8 x 8 images to 6 features to classes, as a user may write it, with one more layer."""
+    layers = [nn.Flatten(), nn.Linear(64, 6, bias=False), nn.BatchNorm1d(6), nn.ReLU(), layer or nn.Identity()]
+    return Network(nn.Sequential(*layers), 6, classes)

@@ -1,0 +1,44 @@
+"""The page of a finished study: what the workflow puts on it."""
+
+from __future__ import annotations
+
+import base64
+import re
+
+import pandas as pd
+
+from tests.conftest import Workflow, said_to_snakemake
+
+
+def page(finished: Workflow) -> str:
+    return (finished.results / "studies/small/report.html").read_text()
+
+
+def test_every_figure_of_the_study_and_of_the_theory_is_shown(finished):
+    shown = set(re.findall(r"data:image/png;base64,([A-Za-z0-9+/=]+)", page(finished)))
+    figures = [
+        *finished.results.glob("figures/small/*.png"),
+        *finished.results.glob("studies/small/theory/figures/*.png"),
+    ]
+    assert len(figures) == 11 + 7
+    assert shown == {base64.b64encode(path.read_bytes()).decode() for path in figures}
+
+
+def test_every_verdict_of_the_ledger_is_on_the_page(finished):
+    for name in pd.read_csv(finished.results / "studies/small/claims.csv")["name"].unique():
+        assert name in page(finished)
+
+
+def test_the_commands_on_the_page_are_what_snakemake_takes_them_for(finished):
+    commands = re.findall(r"(snakemake --configfile [^<\n]*)", page(finished))
+    assert commands
+    for command in commands:
+        said = said_to_snakemake(command)
+        assert [file.name for file in said.configfile] == ["study.yaml"]
+        for target in said.targets:
+            assert target in ("theory", "claims", "page") or (finished.directory / target).exists()
+
+
+def test_snakemakes_own_report_can_be_made_of_it(study):
+    study.run("--report", "report.zip")
+    assert (study.directory / "report.zip").stat().st_size > 100_000
