@@ -8,26 +8,39 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-# As Snakemake starts a job of one thread: NumPy's threads would otherwise stand in the way of PyTorch's.
+# As Snakemake starts a job of one thread: NumPy's threads would otherwise get in the way of PyTorch's.
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import torch
 from harness import Row, record, side_by_side
-from neural_collapse import datasets, features, preparation, training, weights
-from training import prepared, random_images, settings_of
+from training import longest_runs, prepared, random_images
+
+from equal_losses.datasets.digits import digits
+from equal_losses.datasets.prepared import SPLITS, PreparedDataset
+from equal_losses.metrics import extraction
+from equal_losses.running import weights
+from equal_losses.training.batches import EVALUATION_BATCH, DeviceImages, Normalization
+from equal_losses.training.loop import build_network
+from equal_losses.training.numerics import reproducible
 
 CPU = torch.device("cpu")
 ROUNDS = 5
 TARGET = 0.95
 
 
-def snapshots(settings: Mapping, dataset: preparation.PreparedDataset, folder: Path, count: int) -> dict[str, Path]:
-    """Weight files of so many snapshots; the untrained network costs what a trained one does."""
-    state = training.build_network(settings, dataset).state_dict()
-    files = {f"{epoch}": folder / f"epoch{epoch}.safetensors" for epoch in range(count)}
-    for epoch, file in files.items():
-        weights.save(file, state, {"epoch": epoch})
-    return files
+def write_weights(folder: Path, settings: Mapping, dataset: PreparedDataset, count: int) -> None:
+    """The files of a run with so many snapshots, one of them the best model; untrained, which costs the same."""
+    state = build_network(settings, dataset).state_dict()
+    tensors = {f"{epoch}/{name}": tensor.clone() for epoch in range(1, count) for name, tensor in state.items()}
+    weights.save(folder / "snapshots.safetensors", tensors, {})
+    weights.save(folder / "best.safetensors", state, {"epoch": "0"})
+
+
+def extract(folder: Path, settings: Mapping, dataset: PreparedDataset, count: int) -> None:
+    """What a job computes of so many snapshots."""
+    files = folder / "snapshots.safetensors", folder / "best.safetensors"
+    snapshots = extraction.snapshots_of_run(*files, range(1, count))
+    extraction.extract(settings, dataset, snapshots, device=CPU, augmented=False)
 
 
 @torch.inference_mode()
@@ -37,15 +50,15 @@ def bare_forward(network: torch.nn.Module, batches: list[torch.Tensor]) -> None:
         network(batch)
 
 
-def peak_memory(settings: Mapping, dataset: preparation.PreparedDataset, files: Mapping[str, Path]) -> int:
-    """Bytes that a process which extracts from these snapshots has in memory at its peak."""
+def peak_memory(*arguments: object) -> int:
+    """Bytes that a process which extracts has in memory at its peak."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_extract_and_measure, (settings, dataset, dict(files)))
+        return pool.apply(_extract_and_measure, arguments)
 
 
-def _extract_and_measure(settings: Mapping, dataset: preparation.PreparedDataset, files: Mapping[str, Path]) -> int:
-    with training.reproducible(1):
-        features.extract(settings, dataset, files, device=CPU, augmented=False)
+def _extract_and_measure(*arguments: object) -> int:
+    with reproducible(1):
+        extract(*arguments)
     # Not what getrusage says, which counts what the parent had when it made this process.
     status = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
     return 1024 * int(status["VmHWM"].split()[0])
@@ -54,26 +67,26 @@ def _extract_and_measure(settings: Mapping, dataset: preparation.PreparedDataset
 def main() -> None:
     """Compare on one of the paper's networks and on the demo's."""
     rows = []
-    with tempfile.TemporaryDirectory() as name, training.reproducible(1):
+    with tempfile.TemporaryDirectory() as name, reproducible(1):
         folder = Path(name)
         cifar = prepared(folder / "cifar", random_images(286))
-        digits = prepared(folder / "digits", datasets.digits(), test_fraction=0.2)
+        demo = prepared(folder / "digits", digits(), test=0.2)
         cases = {
-            "WideResNet50-0.25": (settings_of("paper", "cifar10", "0.25"), cifar, 1),
-            "the demo's network, width 1": (settings_of("demo", "demo", "1"), digits, 8),
+            "WideResNet50-0.25": (longest_runs("paper", "cifar10", 0.25)["CE", 1], cifar, 1),
+            "the demo's network, width 1": (longest_runs("demo", "demo", 1)["CE", 1], demo, 8),
         }
         for name, (settings, dataset, count) in cases.items():
-            files = snapshots(settings, dataset, folder, count)
-            network = training.build_network(settings, dataset).eval()
+            write_weights(folder, settings, dataset, count)
+            network = build_network(settings, dataset).eval()
             batches = []
-            for split in preparation.SPLITS:
-                normalization = training.Normalization.of(settings, dataset, CPU, split)
-                images = training.DeviceImages.load(dataset, split, CPU).images
-                batches += [normalization(pixels) for pixels in images.split(training.EVALUATION_BATCH)]
+            for split in SPLITS:
+                normalization = Normalization.of(settings, dataset, CPU, split)
+                images = DeviceImages.load(dataset, split, CPU).images
+                batches += [normalization(pixels) for pixels in images.split(EVALUATION_BATCH)]
             images = count * sum(len(batch) for batch in batches)
             ratios = side_by_side(
-                lambda: features.extract(settings, dataset, files, device=CPU, augmented=False),  # noqa: B023
-                lambda: [bare_forward(network, batches) for _ in files],  # noqa: B023
+                lambda: extract(folder, settings, dataset, count),  # noqa: B023
+                lambda: [bare_forward(network, batches) for _ in range(count)],  # noqa: B023
                 rounds=ROUNDS,
             )
             rows.append(
@@ -87,10 +100,10 @@ def main() -> None:
                 )
             )
         settings, dataset, _ = cases["WideResNet50-0.25"]
-        files = snapshots(settings, dataset, folder, 5)
-        few, many = (peak_memory(settings, dataset, part) for part in (dict([*files.items()][:1]), files))
-        # What a snapshot's weights take would show if they were kept.
-        kept = 4 * files["0"].stat().st_size
+        write_weights(folder, settings, dataset, 5)
+        few, many = (peak_memory(folder, settings, dataset, count) for count in (1, 5))
+        # What the weights of the further snapshots would take if they were kept.
+        kept = 4 * (folder / "best.safetensors").stat().st_size
         rows.append(
             Row(
                 figure=f"Extraction, WideResNet50-0.25: {many / 2**20:,.0f} MiB at the peak with 5 snapshots",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -17,7 +18,8 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
-MEASURED = Path(__file__).parent / "measured"
+ROOT = Path(__file__).parents[1]
+MEASURED = ROOT / "benchmarks" / "measured"
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Ratios:
     """Seconds of two things that were timed in turn.
 
     Attributes:
-        ours, theirs: seconds, a pair a round.
+        ours, theirs: seconds, one pair per round.
     """
 
     ours: Sequence[float]
@@ -33,7 +35,7 @@ class Ratios:
 
     @property
     def speedups(self) -> list[float]:
-        """Theirs over ours, a round each: above one, ours is faster."""
+        """Theirs over ours in each round: above one, ours is faster."""
         return [theirs / ours for ours, theirs in zip(self.ours, self.theirs, strict=True)]
 
     @property
@@ -117,6 +119,13 @@ def record(title: str, rows: Iterable[Row], tables: Iterable[Table] = ()) -> Non
     print(text, flush=True)
 
 
+def snakemake(*arguments: str, files: Iterable[Path], cores: int) -> list[str]:
+    """A call of Snakemake on the study of some configuration files."""
+    start = [sys.executable, "-m", "snakemake", *arguments, "--snakefile", str(ROOT / "Snakefile")]
+    profile = ["--workflow-profile", str(ROOT / "profiles" / "default"), "--cores", str(cores)]
+    return [*start, *profile, "--configfile", *map(str, files)]
+
+
 def machine() -> str:
     """Processor, cores and memory."""
     model = next(
@@ -134,7 +143,7 @@ def versions() -> str:
 
 
 def matrix_product_rate(*, size: int = 2048, rounds: int = 10) -> float:
-    """Operations a second (multiply-adds count two) of the fastest of some float32 products, on PyTorch's threads."""
+    """Operations per second (a multiply-add is two) of the fastest of some float32 products, on PyTorch's threads."""
     import torch
 
     matrix = torch.randn(size, size)

@@ -1,13 +1,13 @@
 """Two jobs, two cores: `python benchmarks/jobs.py`.
 
 How many threads a training job should have where there are two cores, and how much of the default study's wall time is
-not training.
+not training; once to its figures, and once to its page, which takes the theory and the claims too.
 
 Full throughput is what two long trainings reach side by side, a thread each, between the end of their first epochs and
 the end of the shorter one: no imports, nothing on disk. The cores of a machine may share parts, so it is measured with
 both busy, and half of it is what each job can be held against. The trainings of the study cost, at that throughput,
-the sum over their own epochs (a shared stem counts once); what the whole study took over half of that sum, less one, is
-the overhead. The same study with its runs in stacks is held against the same sum, of separate trainings.
+the sum over their own epochs (a shared trunk counts once); what the study took to its figures over half of that sum,
+minus one, is the overhead. The same study with its runs in stacks is held against the same sum, of separate trainings.
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from multiprocessing.queues import Queue
@@ -27,16 +26,13 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from statistics import mean, median
 
+import pandas as pd
 import yaml
-from harness import Ratios, Row, Table, record, side_by_side
+from harness import Ratios, Row, Table, record, side_by_side, snakemake
 
-ROOT = Path(__file__).parents[1]
-LIBRARY = ROOT / "workflow"
-DEMO = ROOT / "config" / "demo.yaml"
-sys.path.insert(0, str(LIBRARY))
-
-from neural_collapse import configuration  # noqa: E402
-from neural_collapse.study import Experiment, Run, Study  # noqa: E402
+from equal_losses.commands.opening import DEMO, opened
+from equal_losses.study.grid import Experiment, Run, Study
+from equal_losses.study.keys import Steps
 
 CORES = 2
 EPOCHS, WARM_UP = 14, 2  # of a training in steady state, and how many of them do not count
@@ -58,10 +54,10 @@ import atexit, os, sys, time
 began = time.time()
 
 def write():
-    if f"{os.sep}.snakemake{os.sep}scripts{os.sep}" in sys.argv[0]:
-        kind = sys.argv[0].split(".")[-2]
-        with open(os.path.join(os.environ["NC_TRACE"], str(os.getpid())), "w") as file:
-            print(kind, began, time.time(), sum(os.times()[:4]), file=file)
+    task = getattr(sys.modules["__main__"], "snakemake", None)
+    if hasattr(task, "rule"):
+        with open(os.path.join(os.environ["TRACE"], str(os.getpid())), "w") as file:
+            print(task.rule, began, time.time(), sum(os.times()[:4]), file=file)
 
 atexit.register(write)
 """
@@ -69,9 +65,9 @@ atexit.register(write)
 
 @dataclass(frozen=True)
 class Job:
-    """One script of a workflow: its kind, when it began and ended (seconds), and its processor time (seconds)."""
+    """A job of a workflow: its rule, when it began and ended (seconds), and its processor time (seconds)."""
 
-    kind: str
+    rule: str
     began: float
     ended: float
     cpu: float
@@ -100,10 +96,8 @@ def traced(folder: Path, files: Sequence[Path], *targets: str) -> Traced:
     for part in (tools, trace):
         part.mkdir(parents=True)
     (tools / "sitecustomize.py").write_text(TRACE, encoding="utf-8")
-    command = [sys.executable, "-m", "snakemake", *targets, "--snakefile", str(ROOT / "Snakefile")]
-    command += ["--workflow-profile", str(ROOT / "profiles" / "default"), "--cores", str(CORES)]
-    command += ["--configfile", *map(str, files)]
-    environment = {**os.environ, "PYTHONPATH": str(tools), "NC_TRACE": str(trace)}
+    environment = {**os.environ, "PYTHONPATH": str(tools), "TRACE": str(trace)}
+    command = snakemake(*targets, files=files, cores=CORES)
     began = time.time()
     result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     ended = time.time()
@@ -111,8 +105,8 @@ def traced(folder: Path, files: Sequence[Path], *targets: str) -> Traced:
         raise RuntimeError(result.stdout + result.stderr)
     jobs = []
     for path in trace.iterdir():
-        kind, *numbers = path.read_text(encoding="utf-8").split()
-        jobs.append(Job(kind, *map(float, numbers)))
+        rule, *numbers = path.read_text(encoding="utf-8").split()
+        jobs.append(Job(rule, *map(float, numbers)))
     return Traced(began, ended, jobs)
 
 
@@ -131,29 +125,24 @@ def epoch_seconds(manifest: Path, settings: Sequence[Mapping], threads: int) -> 
         process.join()
     # Once one of them is done, the other has the machine to itself.
     until = min(one[-1] for one in ends)
-    return mean(median(_differences([end for end in one[WARM_UP:] if end <= until])) for one in ends)
+    return mean(median(_epochs([end for end in one[WARM_UP:] if end <= until])) for one in ends)
 
 
 def _train(manifest: Path, settings: Mapping, threads: int, barrier: Barrier, times: Queue) -> None:
-    from neural_collapse import training
-    from neural_collapse.preparation import PreparedDataset
+    from equal_losses.datasets.prepared import PreparedDataset
+    from equal_losses.training import loop, numerics
 
     dataset = PreparedDataset.open(manifest)
+    device = numerics.resolve_device("cpu")
     ends: list[float] = []
-    with training.reproducible(threads):
+    with numerics.reproducible(threads):
         barrier.wait()
-        training.train(
-            settings,
-            dataset,
-            device=training.resolve_device("cpu"),
-            until=EPOCHS,
-            report=lambda row: ends.append(time.perf_counter()),
-        )
+        loop.train(settings, dataset, device=device, until=EPOCHS, report=lambda row: ends.append(time.perf_counter()))
     times.put(ends)
 
 
-def _differences(values: Sequence[float]) -> list[float]:
-    return [second - first for first, second in pairwise(values)]
+def _epochs(ends: Sequence[float]) -> list[float]:
+    return [second - first for first, second in pairwise(ends)]
 
 
 def demo_settings(experiment: Experiment, width: float) -> list[Mapping]:
@@ -164,7 +153,7 @@ def demo_settings(experiment: Experiment, width: float) -> list[Mapping]:
 
 
 def steady_state(manifest: Path, experiment: Experiment) -> dict[float, Ratios]:
-    """Of each width the core-seconds of an epoch: two trainings at a time on a thread each, one on two threads."""
+    """Core-seconds of an epoch by width: two trainings at a time on a thread each, and one on two threads."""
     found = {}
     for width in experiment.config["widths"]:
         pair = demo_settings(experiment, width)
@@ -178,52 +167,50 @@ def steady_state(manifest: Path, experiment: Experiment) -> dict[float, Ratios]:
 # The study
 
 
+def segments(study: Study) -> Iterator[tuple[Run, int, int]]:
+    """Every piece of a training that the study does once: a run that goes through it, and between which epochs."""
+    seen = set()
+    for run in (run for experiment in study.experiments.values() for run in experiment.runs):
+        for piece in (run, *run.trunks):
+            if piece not in seen:
+                end = run.epochs if piece is run else piece.to
+                yield run, end - piece.own_epochs, end
+        seen.update(run.trunks)
+
+
 def own_epochs(study: Study) -> Counter[float]:
-    """Epochs that the study trains, of each width; a shared stem counts once."""
+    """Epochs that the study trains, by width; a shared trunk counts once."""
     epochs: Counter[float] = Counter()
-    for experiment in study.experiments.values():
-        for segment in [*experiment.runs, *experiment.stems]:
-            epochs[segment.width] += segment.own_epochs
+    for run, begin, end in segments(study):
+        epochs[run.width] += end - begin
     return epochs
 
 
-def history_seconds(folder: Path, study: Study) -> float:
-    """Seconds of the study's own epochs, as the histories have them; a shared stem counts once."""
-    total, counted = 0.0, set()
-    for run in (run for experiment in study.experiments.values() for run in experiment.runs):
-        seconds = _seconds(folder, run)
-        begin = 0
-        for stem in reversed(run.stems):
-            if stem not in counted:
-                counted.add(stem)
-                total += sum(seconds[begin : stem.to])
-            begin = stem.to
-        total += sum(seconds[begin:])
+def history_seconds(steps: Steps) -> float:
+    """Seconds of the study's own epochs, as the histories have them."""
+    total = 0.0
+    for run, begin, end in segments(steps.study):
+        path = steps.root / steps.run(run).file("history.csv")
+        total += sum(pd.read_csv(path)["seconds"][begin:end])
     return total
 
 
-def _seconds(folder: Path, run: Run) -> list[float]:
-    lines = (folder / run.directory / "history.csv").read_text(encoding="utf-8").splitlines()
-    column = lines[0].split(",").index("seconds")
-    return [float(line.split(",")[column]) for line in lines[1:]]
-
-
-def breakdown(name: str, demo: Traced, folder: Path, study: Study) -> Table:
+def breakdown(name: str, done: Traced, steps: Steps) -> Table:
     """Where the core-seconds of the study went."""
-    available = CORES * demo.wall
-    training = history_seconds(folder, study)
-    kinds = {kind: [job for job in demo.jobs if job.kind == kind] for kind in dict.fromkeys(j.kind for j in demo.jobs)}
-    trained = [*kinds["train"], *kinds.get("train_stem", [])]
-    first, last = min(job.began for job in demo.jobs), max(job.ended for job in demo.jobs)
-    outside = CORES * (demo.wall - (last - first))
-    inside = sum(job.wall for job in demo.jobs)
-    rows = [("epochs of the trainings", sum(own_epochs(study).values()), training, None)]
+    available = CORES * done.wall
+    training = history_seconds(steps)
+    rules = {rule: [job for job in done.jobs if job.rule == rule] for rule in sorted({job.rule for job in done.jobs})}
+    trained = [job for job in done.jobs if job.rule.startswith("train")]
+    first, last = min(job.began for job in done.jobs), max(job.ended for job in done.jobs)
+    outside = CORES * (done.wall - (last - first))
+    inside = sum(job.wall for job in done.jobs)
+    rows = [("epochs of the trainings", own_epochs(steps.study).total(), training, None)]
     rest = sum(job.wall for job in trained) - training
     cpu = sum(job.cpu for job in trained) - training
     rows.append(("training jobs but for their epochs: Python, imports, files", len(trained), rest, cpu))
-    for kind, jobs in sorted(kinds.items()):
-        if kind not in ("train", "train_stem"):
-            rows.append((f"{kind} jobs", len(jobs), sum(job.wall for job in jobs), sum(job.cpu for job in jobs)))
+    for rule, jobs in rules.items():
+        if jobs[0] not in trained:
+            rows.append((f"{rule} jobs", len(jobs), sum(job.wall for job in jobs), sum(job.cpu for job in jobs)))
     rows.append(("Snakemake before the first job and after the last", 1, outside, None))
     rows.append(("cores without a job in between", 1, available - outside - inside, None))
     cells = [
@@ -238,7 +225,7 @@ def breakdown(name: str, demo: Traced, folder: Path, study: Study) -> Table:
         for what, count, seconds, used in rows
     ]
     caption = (
-        f"{name} on {CORES} cores: {demo.wall:.0f} s of wall time, {available:.0f} core-seconds. Jobs that run beside "
+        f"{name} on {CORES} cores: {done.wall:.0f} s of wall time, {available:.0f} core-seconds. Jobs that run beside "
         "others are slower than alone."
     )
     return Table(caption, ["what", "number", "core-seconds", "processor", "each", "share"], cells)
@@ -259,28 +246,29 @@ def threads_in_jobs(folder: Path) -> Ratios:
     return side_by_side(lambda: run(1), lambda: run(CORES), rounds=ROUNDS - 1)
 
 
-def whole(folder: Path, name: str, files: Sequence[Path]) -> tuple[Traced, Table]:
-    """The default study to its figures, in an empty folder, and where its time went."""
+def whole(folder: Path, name: str, files: Sequence[Path], *targets: str) -> tuple[Traced, Table]:
+    """A study in an empty folder, and where its time went."""
     folder.mkdir()
-    done = traced(folder, files)
-    return done, breakdown(name, done, folder, Study(configuration.load(files)))
+    done = traced(folder, files, *targets)
+    return done, breakdown(name, done, opened(files, folder))
 
 
 def main() -> None:
-    study = Study(configuration.load([DEMO]))
+    study = opened([DEMO]).study
     (experiment,) = study.experiments.values()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         data = folder / "data"
         data.mkdir()
         traced(data, [DEMO], "datasets")
-        manifest = data / experiment.manifest
+        (manifest,) = data.glob("results/datasets/digits/*/manifest.json")
         before = steady_state(manifest, experiment)
         jobs = threads_in_jobs(folder)
         stacks = folder / "stacks.yaml"
         stacks.write_text(yaml.safe_dump({"defaults": {"stack": STACK}}), encoding="utf-8")
-        demo, table = whole(folder / "demo", "The default study", [DEMO])
-        stacked, stacked_table = whole(folder / "stacked", f"The same with `stack: {STACK}`", [DEMO, stacks])
+        demo, table = whole(folder / "demo", "The default study to its figures", [DEMO], "figures")
+        stacked, stacked_table = whole(folder / "stacked", f"The same with `stack: {STACK}`", [DEMO, stacks], "figures")
+        everything, whole_table = whole(folder / "whole", "The whole of the default study", [DEMO])
         after = steady_state(manifest, experiment)
     seconds = {width: median([*before[width].ours, *after[width].ours]) for width in before}
     both = {
@@ -326,16 +314,24 @@ def main() -> None:
             stacked_overhead <= OVERHEAD,
             "" if stacked_overhead <= OVERHEAD else why(stacked, study),
         ),
+        Row(
+            f"the whole of the default study, theory, claims and page in it: {everything.wall:.0f} s",
+            f"the default study to its figures: {demo.wall:.0f} s",
+            f"{everything.wall / demo.wall:.2f} times as long",
+            "none",
+            None,
+        ),
     ]
-    record("Jobs", rows, [table, stacked_table])
+    record("Jobs", rows, [table, stacked_table, whole_table])
 
 
-def why(demo: Traced, study: Study) -> str:
+def why(done: Traced, study: Study) -> str:
     """What the overhead is made of, in a sentence."""
-    torch = [job for job in demo.jobs if job.kind in ("train", "train_stem", "extract_features")]
-    epochs = sum(own_epochs(study).values()) / sum(job.kind in ("train", "train_stem") for job in torch)
+    trained = [job for job in done.jobs if job.rule.startswith("train")]
+    torch = [job for job in done.jobs if job in trained or job.rule.startswith("extract")]
+    epochs = own_epochs(study).total() / len(trained)
     return (
-        f"{len(torch)} of {len(demo.jobs)} jobs start a Python that imports PyTorch, and a training job has "
+        f"{len(torch)} of {len(done.jobs)} jobs start a Python that imports PyTorch, and a training job has "
         f"{epochs:.0f} epochs of its own to make up for it; the table says what each costs"
     )
 

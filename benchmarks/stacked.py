@@ -1,7 +1,8 @@
 """Several small trainings as one batched computation, against the same trainings as jobs of their own on two cores.
 
-The workflow's form, `grouped`, folds the networks into the channels of one (see `neural_collapse.stacking`). Beside it
-`vmapped`, torch.func's: `functional_call` under `vmap` over the same parameters. Both train in the library's loop.
+The workflow's form, `grouped`, folds the networks into the channels of one (see `training.stacking`). Beside it is
+`vmapped`, that of torch.func: `functional_call` under `vmap` over the same parameters. Both train in the library's
+loop.
 """
 
 from __future__ import annotations
@@ -23,29 +24,35 @@ from unittest.mock import patch
 
 import torch
 from harness import Ratios, Row, Table, record, seconds
-from neural_collapse import configuration, datasets, networks, preparation, stacking, training
-from neural_collapse.study import Study
 from torch import Tensor
 from torch.func import functional_call, vmap
+from training import longest_runs, prepared
 
-ROOT = Path(__file__).parents[1]
+from equal_losses.datasets.digits import digits
+from equal_losses.datasets.prepared import PreparedDataset
+from equal_losses.networks.network import Network
+from equal_losses.training import loop, stacking, together
+from equal_losses.training.batches import Normalization
+from equal_losses.training.numerics import reproducible
+from equal_losses.training.state import TrainingState
+
 CPU = torch.device("cpu")
 CORES = 2
 ROUNDS = 4
 EPOCHS = 2  # that are timed, after one that warms up
 TARGET = 1.3
 WHY = {
-    "a core each": "most of the time at this width are operations of the convolutions, which a stack does not save",
+    "a core each": "most of the time at this width goes to the operations of convolutions, which a stack does not save",
     "both cores": "two threads on one stack gain less than a stack on each core, in the row above",
 }
 ROUNDING = 2**-23  # float32's, relative
 SHORT = 10  # epochs of a training whose validation accuracies are compared
-WIDTHS = ("0.25", "0.5", "1")
+WIDTHS = (0.25, 0.5, 1)
 # The trainings of a stack; the last are those of the demo at one width and budget.
 STACKS = {
-    2: [(loss, seed) for loss in ("CE",) for seed in ("1", "2")],
-    4: [(loss, seed) for loss in ("CE", "LS") for seed in ("1", "2")],
-    8: [(loss, seed) for loss in ("CE", "FL", "LS", "MSE") for seed in ("1", "2")],
+    2: [(loss, seed) for loss in ("CE",) for seed in (1, 2)],
+    4: [(loss, seed) for loss in ("CE", "LS") for seed in (1, 2)],
+    8: [(loss, seed) for loss in ("CE", "FL", "LS", "MSE") for seed in (1, 2)],
 }
 
 
@@ -55,7 +62,7 @@ STACKS = {
 class Vmapped(stacking.StackedNetwork):
     """The networks under `vmap`; not channels last, because the pooling of that layout has no batched form."""
 
-    def __init__(self, members: Sequence[networks.Network], images: Tensor) -> None:
+    def __init__(self, members: Sequence[Network], images: Tensor) -> None:
         super().__init__(members)
         self.network.to(memory_format=torch.contiguous_format)
         # In a list, so that its parameters are not this network's.
@@ -72,34 +79,35 @@ class Vmapped(stacking.StackedNetwork):
         return vmap(lambda own, batch: functional_call(form, own, (batch,))[0])(tensors, images.contiguous())
 
 
-Form = Callable[[Sequence[networks.Network], Tensor], stacking.StackedNetwork]
+Form = Callable[[Sequence[Network], Tensor], stacking.StackedNetwork]
 grouped: Form = stacking.stacked
 vmapped: Form = Vmapped
 
 
 def trained_together(
-    form: Form, members: Sequence[Mapping], dataset: preparation.PreparedDataset, until: int, **options: object
-) -> list[training.TrainingState]:
+    form: Form, members: Sequence[Mapping], dataset: PreparedDataset, until: int, **options: object
+) -> list[TrainingState]:
     """The trainings as one in a form."""
+    named = {f"member {number}": settings for number, settings in enumerate(members)}
     with patch.object(stacking, "stacked", form):
-        return training.train_together(members, dataset, device=CPU, until=until, **options)
+        return together.train_together(named, dataset, device=CPU, until=until, **options).members
 
 
 # Two cores
 
 
-def train_separately(members: Sequence[Mapping], dataset: preparation.PreparedDataset) -> float:
-    """Images a second while an epoch trains, of one training after the other."""
+def train_separately(members: Sequence[Mapping], dataset: PreparedDataset) -> float:
+    """Images per second while an epoch trains, of one training after the other."""
     rows: list[Mapping[str, float]] = []
     for settings in members:
-        training.train(settings, dataset, device=CPU, until=1 + EPOCHS, report=rows.append)
+        loop.train(settings, dataset, device=CPU, until=1 + EPOCHS, report=rows.append)
     return images_a_second(rows)
 
 
-def train_stacked(form: Form, members: Sequence[Mapping], dataset: preparation.PreparedDataset) -> float:
+def train_stacked(form: Form, members: Sequence[Mapping], dataset: PreparedDataset) -> float:
     """The same of the networks together; an image counts once for each network that it trains."""
     rows: list[Mapping[str, float]] = []
-    trained_together(form, members, dataset, 1 + EPOCHS, report=lambda new: rows.append(new[0]))
+    trained_together(form, members, dataset, 1 + EPOCHS, report=lambda row, member: rows.append(row))
     return images_a_second(rows)
 
 
@@ -109,16 +117,16 @@ def images_a_second(rows: Sequence[Mapping[str, float]]) -> float:
 
 
 def serve(manifest: Path, connection: Connection) -> None:
-    """Of a process of its own: train what is asked for with so many threads, and answer images a second."""
-    dataset = preparation.PreparedDataset.open(manifest)
+    """In a process of its own: train what is asked for with so many threads, and return images per second."""
+    dataset = PreparedDataset.open(manifest)
     while (request := connection.recv()) is not None:
         train, members, threads = request
-        with training.reproducible(threads):
+        with reproducible(threads):
             connection.send(train(members, dataset))
 
 
 class Cores:
-    """A process a core, started once, because what is compared is the training and not the start."""
+    """One process per core, started once, because what is compared is the training and not the start."""
 
     def __init__(self, manifest: Path) -> None:
         context = multiprocessing.get_context("spawn")
@@ -130,7 +138,7 @@ class Cores:
             self.connections.append(ours)
 
     def rate(self, train: Callable[..., float], shares: Sequence[Sequence[Mapping]]) -> float:
-        """Images a second of all shares of the trainings at once, a process each, which share the cores equally."""
+        """Images per second of all shares of the trainings at once, one process each, which share the cores equally."""
         busy = self.connections[: len(shares)]
         for connection, share in zip(busy, shares, strict=True):
             connection.send((train, share, CORES // len(shares)))
@@ -155,7 +163,7 @@ WAYS = {
 
 
 def rates(cores: Cores, members: Sequence[Mapping]) -> list[dict[str, float]]:
-    """Images a second of separate jobs, two at a time, and of each way to train the stack; in turn, a round each."""
+    """Images per second of separate jobs, two at a time, and of each way to train the stack, in turn; one per round."""
     ways = {
         "separate": (train_separately, [members[0::CORES], members[1::CORES]]),
         "both cores": (partial(train_stacked, grouped), [members]),
@@ -166,7 +174,7 @@ def rates(cores: Cores, members: Sequence[Mapping]) -> list[dict[str, float]]:
 
 
 def over_separate(rounds: Sequence[Mapping[str, float]], way: str) -> Ratios:
-    """Seconds an image, of a way to train the stack and of separate jobs."""
+    """Seconds per image, of a way to train the stack and of separate jobs."""
     return Ratios([1 / each[way] for each in rounds], [1 / each["separate"] for each in rounds])
 
 
@@ -180,36 +188,34 @@ def difference(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> floa
 
 
 def trained_alone(
-    members: Sequence[Mapping], dataset: preparation.PreparedDataset, until: int, rounding: float = 0
-) -> list[training.TrainingState]:
+    members: Sequence[Mapping], dataset: PreparedDataset, until: int, rounding: float = 0
+) -> list[TrainingState]:
     """The separate trainings, from first weights that are all too large by a relative `rounding`."""
     states = []
     for settings in members:
-        first = training.build_network(settings, dataset).state_dict()
+        first = loop.build_network(settings, dataset).state_dict()
         first = {name: tensor * (1 + rounding) if tensor.dim() else tensor for name, tensor in first.items()}
-        start = training.TrainingState(0, first)
-        states.append(training.train(settings, dataset, device=CPU, start=start, until=until))
+        start = TrainingState(0, first)
+        states.append(loop.train(settings, dataset, device=CPU, start=start, until=until))
     return states
 
 
-def agreement(
-    members: Sequence[Mapping], one_batch: preparation.PreparedDataset, dataset: preparation.PreparedDataset
-) -> list[list[float]]:
+def agreement(members: Sequence[Mapping], one_batch: PreparedDataset, dataset: PreparedDataset) -> list[list[float]]:
     """How far the trainings of a stack are from separate ones.
 
     Returns:
-        A list of each column of `agreement_table`, with a value of each training.
+        One list for each column of `agreement_table`, with one value per training.
     """
     columns = []
 
-    def compare(data: preparation.PreparedDataset) -> list[dict[str, Tensor]]:
+    def compare(data: PreparedDataset) -> list[dict[str, Tensor]]:
         alone = [state.weights for state in trained_alone(members, data, 1)]
         for form in (grouped, vmapped):
             stacked = trained_together(form, members, data, 1)
             columns.append([difference(state.weights, own) for state, own in zip(stacked, alone, strict=True)])
         return alone
 
-    with training.reproducible(1):
+    with reproducible(1):
         compare(one_batch)  # whose first epoch is the first step
         alone = compare(dataset)
         rounded = trained_alone(members, dataset, 1, ROUNDING)
@@ -228,56 +234,48 @@ def agreement(
 @contextmanager
 def float64() -> Iterator[None]:
     """Networks and images of twice the precision, in which trainings that compute the same agree to many digits."""
-    build, normalize = training.build_network, training.Normalization.__call__
+    build, normalize = loop.build_network, Normalization.__call__
     with (
-        patch.object(training, "build_network", lambda *arguments: build(*arguments).double()),
-        patch.object(training.Normalization, "__call__", lambda *arguments: normalize(*arguments).double()),
+        patch.object(loop, "build_network", lambda *arguments: build(*arguments).double()),
+        patch.object(together, "build_network", loop.build_network),
+        patch.object(Normalization, "__call__", lambda *arguments: normalize(*arguments).double()),
     ):
         yield
 
 
-def demo_settings(width: str, stack: Sequence[tuple[str, str]]) -> list[dict]:
-    """Settings of the demo's longest runs of these losses and seeds."""
-    study = Study(configuration.load([ROOT / "config" / "demo.yaml"]))
-    epochs = study.experiments["demo"].config["epochs"][-1]
-    return [study.run("demo", loss, width, f"{epochs}", seed).settings for loss, seed in stack]
-
-
-def prepared(folder: Path, images: datasets.Images, validation_fraction: float) -> preparation.PreparedDataset:
-    """Split as the demo's images are."""
-    preparation.prepare(
-        folder, images, split_seed=0, stratified=True, validation_fraction=validation_fraction, test_fraction=0.2
-    )
-    return preparation.PreparedDataset.open(folder / "manifest.json")
+def members_of(width: float, size: int) -> list[dict]:
+    """Settings of the demo's longest runs in a stack of this size."""
+    runs = longest_runs("demo", "demo", width)
+    return [runs[member] for member in STACKS[size]]
 
 
 def start() -> None:
     """What a job does before it trains."""
-    subprocess.run([sys.executable, "-c", "import neural_collapse.training"], check=True)
+    subprocess.run([sys.executable, "-c", "import equal_losses.training.job"], check=True)
 
 
 def main() -> None:
     """Time every stack at every width, and compare the weights of the demo's."""
-    digits = datasets.digits()
-    few = replace(digits, train_images=digits.train_images[:100], train_labels=digits.train_labels[:100])
+    images = digits()
+    few = replace(images, train_images=images.train_images[:100], train_labels=images.train_labels[:100])
     rows, speeds = [], []
     with tempfile.TemporaryDirectory() as folder:
-        dataset = prepared(Path(folder) / "digits", digits, 0.1)
-        one_batch = prepared(Path(folder) / "few", few, 0.2)
-        columns = agreement(demo_settings("0.5", STACKS[8]), one_batch, dataset)
-        with Cores(dataset.directory / "manifest.json") as cores:
-            for width, (size, stack) in product(WIDTHS, STACKS.items()):
-                rounds = rates(cores, demo_settings(width, stack))
+        dataset = prepared(Path(folder) / "digits", images, 0.1, 0.2)
+        one_batch = prepared(Path(folder) / "few", few, 0.2, 0.2)
+        columns = agreement(members_of(0.5, 8), one_batch, dataset)
+        with Cores(Path(folder) / "digits" / "manifest.json") as cores:
+            for width, size in product(WIDTHS, STACKS):
+                rounds = rates(cores, members_of(width, size))
                 ratios = {way: over_separate(rounds, way) for way in WAYS}
                 typical = {way: median(each[way] for each in rounds) for way in rounds[0]}
-                speeds.append([width, f"{size}", f"{typical['separate']:,.0f}", *map(str, ratios.values())])
+                speeds.append([f"{width}", f"{size}", f"{typical['separate']:,.0f}", *map(str, ratios.values())])
                 if size == max(STACKS):
                     rows += [row(width, size, way, typical, ratios[way]) for way in ("a core each", "both cores")]
     started = median(seconds(start) for _ in range(3))
     record("Several trainings as one", rows, [speed_table(speeds, started), agreement_table(columns)])
 
 
-def row(width: str, size: int, way: str, typical: Mapping[str, float], ratios: Ratios) -> Row:
+def row(width: float, size: int, way: str, typical: Mapping[str, float], ratios: Ratios) -> Row:
     """The row of a width and a way to train its largest stack."""
     met = ratios.speedup >= TARGET
     return Row(
@@ -291,9 +289,9 @@ def row(width: str, size: int, way: str, typical: Mapping[str, float], ratios: R
 
 
 def speed_table(speeds: Sequence[Sequence[str]], started: float) -> Table:
-    """Images a second of every stack."""
+    """Images per second of every stack."""
     return Table(
-        "The demo's network and images; `stack`, a key of an experiment, asks for it. Images a second of separate "
+        "The demo's network and images; `stack`, a key of an experiment, asks for it. Images per second of separate "
         "jobs, two at a time on a core each, and how many times as many a stack trains (`grouped`, but for the last "
         f"column). Starting Python and PyTorch, {started:.1f} s, is counted nowhere: a stack does it once, separate "
         "jobs once each. A third form, convolutions as batched products of unfolded images and stacked kernels, is "
@@ -304,7 +302,7 @@ def speed_table(speeds: Sequence[Sequence[str]], started: float) -> Table:
 
 
 def agreement_table(columns: Sequence[Sequence[float]]) -> Table:
-    """What `agreement` found for the largest stack, a row a loss."""
+    """What `agreement` found for the largest stack, one row per loss."""
     losses = [loss for loss, _ in STACKS[8]]
     rows = []
     for loss in dict.fromkeys(losses):

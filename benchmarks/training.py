@@ -10,14 +10,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from harness import Ratios, Row, Table, matrix_product_rate, record, seconds
-from neural_collapse import configuration, datasets, preparation, training
-from neural_collapse.study import Study
+from harness import ROOT, Ratios, Row, Table, matrix_product_rate, record, seconds
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision import transforms
 
-ROOT = Path(__file__).parents[1]
+from equal_losses.datasets._images import Images
+from equal_losses.datasets.digits import digits
+from equal_losses.datasets.prepared import PreparedDataset, prepare
+from equal_losses.study import configuration
+from equal_losses.study.grid import Study
+from equal_losses.training import loop
+from equal_losses.training.numerics import reproducible
+
 THREADS = 2
 ROUNDS = 5
 FORWARD_AND_BACKWARD = 3  # a backward pass has two products for each one of the forward pass
@@ -36,8 +41,8 @@ class PlainImages(Dataset):
         return self.transform(self.images[index]), int(self.labels[index])
 
 
-def plain_epochs(settings: Mapping, dataset: preparation.PreparedDataset) -> Callable[[], None]:
-    """One epoch a call: a DataLoader with a worker a core, NCHW, and `.item()` at every step."""
+def plain_epochs(settings: Mapping, dataset: PreparedDataset) -> Callable[[], None]:
+    """One epoch per call: a DataLoader with a worker per core, NCHW, and `.item()` at every step."""
     augmentation = [transforms.ToPILImage()]
     if settings["crop_padding"]:
         augmentation.append(transforms.RandomCrop(dataset.images("train").shape[1], padding=settings["crop_padding"]))
@@ -49,7 +54,7 @@ def plain_epochs(settings: Mapping, dataset: preparation.PreparedDataset) -> Cal
     loader = DataLoader(
         images, settings["batch_size"], shuffle=True, num_workers=THREADS, persistent_workers=True, pin_memory=False
     )
-    network = training.build_network(settings, dataset).to(memory_format=torch.contiguous_format)
+    network = loop.build_network(settings, dataset).to(memory_format=torch.contiguous_format)
     criterion = torch.nn.CrossEntropyLoss()
     optimizer = torch.optim.SGD(
         network.parameters(),
@@ -76,7 +81,7 @@ def plain_epochs(settings: Mapping, dataset: preparation.PreparedDataset) -> Cal
 class PlainLoop:
     """The plain loop in a process of its own, so that nothing that we set for ours helps it or hinders it."""
 
-    def __init__(self, settings: Mapping, dataset: preparation.PreparedDataset):
+    def __init__(self, settings: Mapping, dataset: PreparedDataset):
         context = multiprocessing.get_context("spawn")
         self._connection, other = context.Pipe()
         self._process = context.Process(target=_serve, args=(other, settings, dataset))
@@ -93,14 +98,14 @@ class PlainLoop:
         self._process.join()
 
 
-def _serve(connection: Connection, settings: Mapping, dataset: preparation.PreparedDataset) -> None:
+def _serve(connection: Connection, settings: Mapping, dataset: PreparedDataset) -> None:
     torch.set_num_threads(THREADS)
     epoch = plain_epochs(settings, dataset)
     while connection.recv() == "epoch":
         connection.send(seconds(epoch))
 
 
-def compare(settings: Mapping, dataset: preparation.PreparedDataset) -> tuple[Ratios, list[tuple[str, float]]]:
+def compare(settings: Mapping, dataset: PreparedDataset) -> tuple[Ratios, list[tuple[str, float]]]:
     """Seconds of an epoch, ours and the plain loop's in turn; and what an epoch of ours spends by kind of operation."""
     plain = PlainLoop(settings, dataset)
     count = len(dataset.labels("train"))
@@ -118,13 +123,13 @@ def compare(settings: Mapping, dataset: preparation.PreparedDataset) -> tuple[Ra
             profiler.stop()
             shares.extend(spent(profiler))
 
-    with training.reproducible(THREADS):
-        training.train(settings, dataset, device=torch.device("cpu"), until=ROUNDS + 2, report=after_epoch)
+    with reproducible(THREADS):
+        loop.train(settings, dataset, device=torch.device("cpu"), until=ROUNDS + 2, report=after_epoch)
     plain.close()
     return Ratios(ours[1:], theirs[1:]), shares
 
 
-# Names of PyTorch's operations by what they are, the first that fits.
+# Parts of the names of PyTorch's operations by what they do; the first that fits counts.
 KINDS = {
     "convolutions": ("conv",),
     "batch norm": ("batch_norm",),
@@ -146,36 +151,35 @@ def spent(profiler: torch.profiler.profile) -> list[tuple[str, float]]:
     return sorted(((kind, total / everything) for kind, total in totals.items()), key=lambda item: -item[1])
 
 
-def operations_of_a_step(settings: Mapping, dataset: preparation.PreparedDataset) -> float:
+def operations_of_a_step(settings: Mapping, dataset: PreparedDataset) -> float:
     """Multiply-adds, counted as two, of the forward and backward pass of one image."""
-    network = training.build_network(settings, dataset)
-    _, height, width, channels = dataset.images("train").shape
+    network = loop.build_network(settings, dataset)
+    height, width, channels = dataset.manifest["image_shape"]
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network.eval()(torch.zeros(1, channels, height, width))
     return FORWARD_AND_BACKWARD * counter.get_total_flops()
 
 
-def prepared(folder: Path, images: datasets.Images, test_fraction: float | None = None) -> preparation.PreparedDataset:
-    """A dataset of whose images one in eleven validates."""
-    preparation.prepare(
-        folder, images, split_seed=0, stratified=True, validation_fraction=1 / 11, test_fraction=test_fraction
-    )
-    return preparation.PreparedDataset.open(folder / "manifest.json")
+def prepared(folder: Path, images: Images, validation: float = 1 / 11, test: float | None = None) -> PreparedDataset:
+    """A dataset of these images, with the shares of the validation and the test part."""
+    split = {"validation_fraction": validation, "test_fraction": test}
+    prepare(folder, images, split_seed=0, stratified=True, **split)
+    return PreparedDataset.open(folder / "manifest.json")
 
 
-def random_images(count: int) -> datasets.Images:
+def random_images(count: int) -> Images:
     """Images of CIFAR's size and ten classes; what they show does not change what they cost."""
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
     labels = np.arange(count) % 10
-    return datasets.Images(images, labels, images[:10], labels[:10], [f"{label}" for label in range(10)])
+    return Images(images, labels, images[:10], labels[:10], [f"{label}" for label in range(10)])
 
 
-def settings_of(study: str, experiment: str, width: str, **training_settings) -> dict:
-    """Settings of a run under cross entropy of a study that is shipped."""
-    config = Study(configuration.load([ROOT / "config" / f"{study}.yaml"]))
-    epochs = config.experiments[experiment].config["epochs"][-1]
-    return {**config.run(experiment, "CE", width, f"{epochs}", "1").settings, **training_settings}
+def longest_runs(study: str, experiment: str, width: float) -> dict[tuple[str, int], dict]:
+    """Settings of the longest runs of a width, of a study that is shipped, by loss and seed."""
+    config = Study(configuration.load([ROOT / "config" / f"{study}.yaml"])).experiments[experiment]
+    longest = (width, max(config.config["epochs"]))
+    return {(run.loss, run.seed): run.settings for run in config.runs if (run.width, run.epochs) == longest}
 
 
 def why(share: float, shares: Mapping[str, float]) -> str:
@@ -193,18 +197,17 @@ def main() -> None:
     rows, table = [], []
     with tempfile.TemporaryDirectory() as folder:
         cifar = prepared(Path(folder) / "cifar", random_images(220))
-        digits = prepared(Path(folder) / "digits", datasets.digits(), test_fraction=0.2)
-        paper = {"batch_size": 100}
+        demo = prepared(Path(folder) / "digits", digits(), test=0.2)
         cases = {
-            "WideResNet50-0.25": (settings_of("paper", "cifar10", "0.25", **paper), cifar, 1.5),
-            "WideResNet18-1": (settings_of("paper", "miniimagenet", "1", **paper), cifar, 1.5),
-            "the demo's network, width 1": (settings_of("demo", "demo", "1"), digits, 2.0),
+            "WideResNet50-0.25": (longest_runs("paper", "cifar10", 0.25)["CE", 1], cifar, 1.5),
+            "WideResNet18-1": (longest_runs("paper", "miniimagenet", 1)["CE", 1], cifar, 1.5),
+            "the demo's network, width 1": (longest_runs("demo", "demo", 1)["CE", 1], demo, 2.0),
         }
         for name, (settings, dataset, target) in cases.items():
             ratios, shares = compare(settings, dataset)
             count = len(dataset.labels("train"))
             ours, theirs = (count / min(times) for times in (ratios.ours, ratios.theirs))
-            # Measured beside each network: what else the machine does changes it, too.
+            # Measured beside each network, because it changes with what else the machine does.
             rate = matrix_product_rate()
             share = ours * operations_of_a_step(settings, dataset) / rate
             rows.append(

@@ -11,7 +11,6 @@ import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 # As Snakemake starts a job of one thread, and for both sides; read when NumPy and PyTorch are imported.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -19,8 +18,10 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import numpy as np
 import torch
 from harness import Ratios, Row, Table, record
-from neural_collapse import closed_form, losses, ufm
-from neural_collapse.ufm import Point, UnconstrainedFeatureModel
+
+from equal_losses import losses
+from equal_losses.theory import closed_form, ufm
+from equal_losses.theory.ufm import Point, UnconstrainedFeatureModel
 
 CLASSES, SAMPLES, DIM = 100, 50, 512
 LAMBDA_W, LAMBDA_H = 5e-4, 1e-4
@@ -29,10 +30,10 @@ MEMORY = 10  # steps that SciPy's L-BFGS-B remembers, and so the alternative
 LIMIT = 120.0  # seconds after which a run of the alternative is given up
 ROUNDS = 3  # at most; a slow alternative has fewer, in about as many seconds as LIMIT / 2
 LOSSES = {
-    "CE": ("cross_entropy", {}),
-    "LS": ("label_smoothing", {"smoothing": 0.1}),
-    "FL": ("focal", {"gamma": 3.0}),
-    "MSE": ("mse", {"kappa": 1.0, "beta": 15.0}),
+    "CE": {"kind": "cross_entropy"},
+    "LS": {"kind": "label_smoothing", "smoothing": 0.1},
+    "FL": {"kind": "focal", "gamma": 3.0},
+    "MSE": {"kind": "mse", "kappa": 1.0, "beta": 15.0},
 }
 
 
@@ -87,10 +88,10 @@ class Problem:
 
     @classmethod
     def of(cls, loss: str, classes: int = CLASSES, samples: int = SAMPLES, dim: int = DIM) -> Problem:
-        kind, parameters = LOSSES[loss]
-        function = partial(getattr(losses, kind), **parameters)
-        model = WatchedModel(function, classes, samples, dim, LAMBDA_W, LAMBDA_H)
-        return cls(model, closed_form.global_minimiser(kind, classes, model.c, **parameters), model.random_point(0))
+        options = LOSSES[loss]
+        model = WatchedModel(losses.build(options), classes, samples, dim, LAMBDA_W, LAMBDA_H)
+        minimiser = closed_form.global_minimiser(classes=classes, c=model.c, **options)
+        return cls(model, minimiser, model.random_point(0))
 
     def margin_deviation(self, point: Point) -> float:
         """The largest relative deviation of a margin from the closed form's."""
@@ -148,7 +149,7 @@ def plain(problem: Problem, history: int) -> Solution:
 
 
 def in_turn(problem: Problem) -> tuple[list[Solution], list[Solution]]:
-    """Both sides in turn, as often as time allows."""
+    """Both sides in turn, as often as `ROUNDS` and `LIMIT` allow."""
     pairs = []
     while len(pairs) < ROUNDS and sum(theirs.seconds for _, theirs in pairs) < LIMIT / 2:
         pairs.append((ours(problem), plain(problem, MEMORY)))
@@ -196,12 +197,11 @@ def main() -> None:
     default = plain(Problem.of("CE"), history=100)
     caption = (
         f"Both in float64 from the same random start, on one thread, as a job of the workflow has, "
-        f"lambda_W = {LAMBDA_W:g}, lambda_H = {LAMBDA_H:g}, lambda_b = 0. Ours goes on to the limit of float64, which "
-        f"the third to the fifth number tell; the alternative stops once it is within 1e-8. It remembers {MEMORY} "
-        f"steps, as ours does; "
-        f"with the 100 that are its default it "
-        f"{'is not there after' if default.watch.reached is None else 'needs'} {default.seconds:.1f} s under CE. "
-        f"Largest relative deviations of the objective and of the margins from the closed form."
+        f"lambda_W = {LAMBDA_W:g}, lambda_H = {LAMBDA_H:g}, lambda_b = 0. Ours goes on to the limit of float64, as the "
+        f"columns on its end tell; the alternative stops once it is within 1e-8. It remembers {MEMORY} steps, as ours "
+        f"does; with its default of 100 it {'is not there after' if default.watch.reached is None else 'needs'} "
+        f"{default.seconds:.1f} s under CE. The columns on objective and margins have the largest relative deviations "
+        f"from the closed form."
     )
     head = (
         *("loss", "closed form's value", "ours: evaluations to 1e-8", "ours: seconds to its end"),

@@ -1,8 +1,8 @@
 """What the workflow itself costs: `python benchmarks/workflow.py`.
 
 Dry runs of the paper's study as it is, with twice and with four times its seeds; and every kind of job that reads
-tables alone, on the results of the small study of the tests, started as Snakemake starts it. For a script of a local
-rule that is a shell and in it a Python of its own; no second Snakemake is started.
+tables alone, on the results of the small study of the tests, started as Snakemake starts the script of a local rule: a
+Python of its own in a shell.
 """
 
 from __future__ import annotations
@@ -22,19 +22,16 @@ from pathlib import Path
 from statistics import mean, median
 
 import yaml
-from harness import Row, Table, record
+from harness import ROOT, Row, Table, record, snakemake
 
-ROOT = Path(__file__).parents[1]
-LIBRARY = ROOT / "workflow"
 PAPER = ROOT / "config" / "paper.yaml"
-sys.path.insert(0, str(ROOT))
 
 FACTORS = (1, 2, 4)
 DRY_ROUNDS, JOB_ROUNDS = 2, 3
 DRY_SECONDS, JOB_SECONDS = 20, 1.5
 # By how much a job of the larger study may cost more than one of the smaller and the growth still counts as linear.
 LINEAR = 1.2
-NEED_TORCH = {"prepare_dataset", "train", "train_stem", "extract_features", "align_features", "theory_case"}
+NEED_TORCH = {"prepare_dataset", "train", "train_trunk", "extract_features", "align_features", "theory_case"}
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,7 @@ class Spent:
 
 def spent(command: Sequence[str], folder: Path) -> Spent:
     """Run a command to its end in a folder."""
-    environment = {**os.environ, "PYTHONPATH": str(LIBRARY), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -64,13 +61,6 @@ def spent(command: Sequence[str], folder: Path) -> Spent:
         raise RuntimeError(f"{shlex.join(command)}: {result.stdout}{result.stderr}")
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Spent(wall, cpu, result.stdout + result.stderr)
-
-
-def snakemake(*arguments: str, files: Sequence[Path], cores: int) -> list[str]:
-    """A call of Snakemake on the study of some configuration files."""
-    start = [sys.executable, "-m", "snakemake", *arguments, "--snakefile", str(ROOT / "Snakefile")]
-    profile = ["--workflow-profile", str(ROOT / "profiles" / "default"), "--cores", str(cores)]
-    return [*start, *profile, "--configfile", *map(str, files)]
 
 
 def in_turn(works: dict[str, Callable[[], Spent]], rounds: int) -> dict[str, Spent]:
@@ -114,7 +104,7 @@ def dry_runs(folder: Path) -> tuple[list[Row], Table]:
             "" if found[single].wall <= DRY_SECONDS else "Snakemake's own graph of jobs; see the table",
         ),
         Row(
-            f"processor time a job at 4x the seeds: {1e3 * a_job[quadruple]:.2f} ms",
+            f"processor time per job at 4x the seeds: {1e3 * a_job[quadruple]:.2f} ms",
             f"at 1x: {1e3 * a_job[single]:.2f} ms",
             f"{growth[0]:.2f} (of each further job, 2x to 4x over 1x to 2x: {growth[1]:.2f})",
             f"linear: both at most {LINEAR}",
@@ -133,7 +123,7 @@ def dry_runs(folder: Path) -> tuple[list[Row], Table]:
         ]
         for name, one in found.items()
     ]
-    head = ["seeds", "jobs", "wall", "processor", "processor a job", "processor a further job"]
+    head = ["seeds", "jobs", "wall", "processor", "processor per job", "processor per further job"]
     return rows, Table("Dry runs of config/paper.yaml by the number of seeds.", head, cells)
 
 
@@ -141,7 +131,8 @@ def dry_runs(folder: Path) -> tuple[list[Row], Table]:
 
 
 def small_study(folder: Path) -> Path:
-    """Run the small study to its end, figures, theory and page; the scripts as Snakemake ran them are kept."""
+    """Run the small study to its page; the scripts as Snakemake ran them are kept."""
+    sys.path.insert(0, str(ROOT))
     from tests.conftest import SMALL_STUDY
 
     study = copy.deepcopy(SMALL_STUDY)
@@ -151,20 +142,19 @@ def small_study(folder: Path) -> Path:
     study["theory"]["bias_sweep"] = {"sizes": [{"classes": 3, "samples": 2, "dim": 4}]}
     file = folder / "study.yaml"
     file.write_text(yaml.safe_dump(study, sort_keys=False), encoding="utf-8")
-    targets = ["all", "theory", "results/report/page.html"]
-    spent(snakemake(*targets, "--skip-script-cleanup", files=[file], cores=2), folder)
+    spent(snakemake("--skip-script-cleanup", files=[file], cores=2), folder)
     return file
 
 
 def kept_scripts(folder: Path) -> dict[str, Path]:
-    """Of each kind of job that reads tables one script, ready to run; of figures one of each name."""
+    """One script of each kind of job that reads tables, ready to run; of figures one of each name."""
     scripts = {}
     for path in sorted((folder / ".snakemake" / "scripts").glob("*.py")):
         kind = path.suffixes[-2].removeprefix(".")
         if kind not in NEED_TORCH:
             # The preamble holds the outputs.
-            figure = re.search(r"results/(?:theory/)?figures/(?:\w+/)?(\w+)\.pdf", path.read_text(encoding="utf-8"))
-            scripts[f"{kind} {figure[1]}" if kind.endswith("figure") else kind] = path
+            figure = re.search(r"/(theory/)?figures/(?:\w+/)?(\w+)\.pdf", path.read_text(encoding="utf-8"))
+            scripts[f"{(figure[1] or '').replace('/', ' ')}figure {figure[2]}" if kind == "figure" else kind] = path
     return dict(sorted(scripts.items()))
 
 
@@ -204,12 +194,12 @@ def table_jobs(folder: Path) -> tuple[list[Row], Table]:
 
 
 def around_a_job(folder: Path, file: Path, script_seconds: float) -> float:
-    """Seconds that a further figure takes in one call of Snakemake, less those of its script."""
+    """Seconds that a further figure takes in one call of Snakemake, minus those of its script."""
 
     def forced(target: str) -> Spent:
         return spent(snakemake(target, "--forcerun", "figure", files=[file], cores=1), folder)
 
-    one, every = forced("results/figures/small/overview.pdf"), forced("all")
+    one, every = forced("results/figures/small/overview.pdf"), forced("figures")
     further = len(list((folder / "results" / "figures" / "small").glob("*.pdf"))) - 1
     return (every.wall - one.wall) / further - script_seconds
 

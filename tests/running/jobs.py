@@ -90,7 +90,7 @@ class Process:
 def _run(terminal: Path, body: Callable, arguments: tuple) -> None:
     os.dup2(os.open(terminal, os.O_CREAT | os.O_WRONLY | os.O_TRUNC), 2)
     # A fork of pytest has what captures the output of tests in their place.
-    sys.stdout, sys.stderr = (open(descriptor, "w", closefd=False) for descriptor in (1, 2))
+    sys.stdout, sys.stderr = (os.fdopen(descriptor, "w", closefd=False) for descriptor in (1, 2))
     body(*arguments)
 
 

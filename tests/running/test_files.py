@@ -1,9 +1,11 @@
-"""Files that are whole or absent, as readable as the umask allows, and nothing left over from processes that are gone."""
+"""Files that are whole or absent and as readable as the umask allows, and nothing left over from killed processes."""
 
 from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from equal_losses.running.files import (
     remove_unfinished,
     write_json,
 )
+from equal_losses.running.sources import ROOT
 
 from .jobs import FORK
 
@@ -151,6 +154,30 @@ def test_what_a_process_is_writing_stays(tmp_path):
     with atomic_path(tmp_path / "best.safetensors"), atomic_path(tmp_path / "without a suffix"):
         remove_leftovers(tmp_path)
         assert len(names(tmp_path)) == 2
+
+
+def test_what_a_process_on_another_machine_is_writing_stays(tmp_path):
+    """Machines of a cluster, and containers, share folders and not the ids of processes."""
+    code = "import sys; from pathlib import Path; from equal_losses.running.files import remove_leftovers as remove;"
+    command = [sys.executable, "-c", f"{code} remove(Path(sys.argv[1]))", str(tmp_path)]
+    elsewhere = [
+        "unshare",
+        "--pid",
+        "--uts",
+        "--fork",
+        "--mount-proc",
+        "sh",
+        "-c",
+        'hostname elsewhere && exec "$@"',
+        "-",
+    ]
+    with atomic_path(tmp_path / "best.safetensors") as temporary:
+        try:
+            subprocess.run([*elsewhere, *command], env={**os.environ, "PYTHONPATH": str(ROOT / "src")}, check=True)
+        except (OSError, subprocess.CalledProcessError):
+            pytest.skip("another machine cannot be made here")
+        assert temporary.exists()
+        temporary.touch()
 
 
 def test_other_hidden_files_stay(tmp_path):

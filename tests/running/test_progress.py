@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from equal_losses.running import progress
@@ -52,6 +52,7 @@ def test_the_time_that_is_left_is_to_the_end_of_this_job_at_the_speed_of_this_jo
     rate=st.floats(1e-9, 10),
     seconds=st.floats(1e-3, 1e7),
 )
+@settings(deadline=None)
 def test_what_is_printed_is_what_is_read(member, epoch, loss, train, val, rate, seconds):
     row = {"epoch": epoch, "learning_rate": rate, "train_loss": loss, "train_accuracy": train, "val_accuracy": val}
     printed = []

@@ -118,7 +118,7 @@ class Training:
                 rows = csv.DictReader(path.read_text().splitlines())
                 found[name] = [{key: value for key, value in row.items() if key not in TIMED} for row in rows]
             elif path.name == "run.json":
-                found[name] = {**read_json(path), "train_seconds": 0, "finished": ""}
+                found[name] = {**read_json(path), "train_seconds": 0, "finished": "", "commit": ""}
             elif path.name == RECORD:
                 found[name] = {**read_json(path), "files": sorted(read_json(path)["files"])}
             elif path.is_file() and path.suffix != ".log":

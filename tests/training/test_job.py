@@ -15,12 +15,14 @@ import pytest
 
 from equal_losses.running import weights
 from equal_losses.running.checkpoints import alone
-from equal_losses.running.files import read_json
-from equal_losses.running.records import RECORD, seal
+from equal_losses.running.files import UNFINISHED, read_json
+from equal_losses.running.records import RECORD, digest, seal
+from equal_losses.running.shell import Task
+from equal_losses.training.job import train_run
 from equal_losses.training.state import TrainingState
 
 from ..running.jobs import FORK, Process, told, within_job
-from .jobs import DATA, Data, Training, began
+from .jobs import COMPUTE, DATA, Data, Training, began
 from .runs import run
 
 SMALL = {"width": 0.125, "batch_size": 240}
@@ -242,14 +244,14 @@ def test_a_training_that_is_killed_when_it_is_sealed_is_whole_and_the_next_job_t
 
 def test_a_training_killed_at_any_moment_ends_with_the_same_bits(new, tmp_path):
     """In the middle of writing, and of computing."""
-    undisturbed, killed = (new(epochs=40, snapshots=tuple(range(0, 40, 3)), place=tmp_path / name) for name in "ab")
+    undisturbed, killed = (new(epochs=30, snapshots=tuple(range(0, 30, 3)), place=tmp_path / name) for name in "ab")
     undisturbed.finish()
     moments = random.Random(4)
     starts = []
-    for _ in range(5):
+    for _ in range(4):
         process = killed.start()
         starts.append(began(process))
-        process.wait_for(f" {starts[-1] + moments.randint(1, 3)}/40")
+        process.wait_for(f" {starts[-1] + moments.randint(1, 3)}/30")
         time.sleep(moments.uniform(0, 0.02))
         process.kill()
         assert process.end() == -signal.SIGKILL, "the training was over before it was killed"
@@ -257,6 +259,22 @@ def test_a_training_killed_at_any_moment_ends_with_the_same_bits(new, tmp_path):
     assert starts == sorted(set(starts)), "each went on from where the one before was"
     assert killed.results == undisturbed.results
     assert left_over(killed) == []
+
+
+def test_no_file_is_open_in_a_folder_that_is_removed(digits, tmp_path, monkeypatch):
+    """NFS does not remove a folder in which a file is open."""
+    made_of = {"settings": {"snapshot_epochs": [1]}, "code": {}, "inputs": {}}
+    task = Task(made_of, [tmp_path / digest(made_of) / "snapshots.safetensors"])
+    removed = []
+
+    def remove(folder: Path, **_: object) -> None:
+        removed.append(folder)
+        opened = [each.readlink() for each in Path("/proc/self/fd").iterdir() if each.exists()]
+        assert [path.name for path in opened if folder in path.parents] == []
+
+    monkeypatch.setattr(shutil, "rmtree", remove)
+    train_run(task, digits, run(epochs=1, **SMALL), None, COMPUTE)
+    assert task.folder / UNFINISHED in removed
 
 
 def test_without_a_checkpoint_a_killed_training_begins_again(new, whole):

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from equal_losses import losses, networks
+from equal_losses.running import weights
 from equal_losses.running.errors import InputError
 from equal_losses.training.batches import DeviceImages, EpochRandomness, Normalization
 from equal_losses.training.loop import build_network, mean_loss
@@ -118,6 +119,13 @@ def test_the_loss_of_an_epoch_is_the_mean_over_its_images(reduction, step_losses
 
 
 # How it fails
+
+
+def test_a_file_that_is_no_state_is_one_line(digits, tmp_path):
+    path = tmp_path / "best.safetensors"
+    weights.save(path, build_network(run(), digits).state_dict(), {"epoch": "7"})
+    with pytest.raises(InputError, match=rf"^{path}: no training state; expected the file that a training wrote$"):
+        TrainingState.load(path)
 
 
 def test_a_loss_that_is_not_finite_ends_training_and_names_epoch_step_and_rate(digits):

@@ -4,6 +4,8 @@ import math
 import re
 import time
 
+from snakemake.exceptions import WorkflowError
+
 from equal_losses.page import content
 from equal_losses.running.records import is_made
 from equal_losses.study import keys, kinds
@@ -14,11 +16,18 @@ page = content.step(steps)
 steps.by_path[page.path] = page
 
 
+def step_at(path):
+    """The step whose result is at this path."""
+    if path not in steps.by_path:
+        raise WorkflowError(f"{path}: no result of this study; `equal-losses why {path}` says what it wants instead")
+    return steps.by_path[path]
+
+
 def inputs(pattern):
     """Files that the step at this path reads, by name. Keys stand for content, so time stamps of files mean nothing."""
 
     def of_step(wildcards):
-        found = steps.by_path[pattern.format(**wildcards)]
+        found = step_at(pattern.format(**wildcards))
         made = [f"{MARKERS}/{each.path}.made" for each in found.sources if not each.is_keyed]
         return {name: ancient(files) for name, files in {**found.input_paths, "made": made}.items() if files}
 
@@ -28,8 +37,7 @@ def inputs(pattern):
 def task(wildcards, output):
     """What a job is told: the ingredients of its result, and the keys of its inputs."""
     path = Path(output[0]).relative_to(steps.root)
-    found = steps.by_path.get(str(path.parent)) or steps.by_path[str(path.with_suffix(""))]
-    return found.for_job
+    return (steps.by_path.get(str(path.parent)) or step_at(str(path.with_suffix("")))).for_job
 
 
 def caption(package):
@@ -140,7 +148,7 @@ wildcard_constraints:
     to="[^/]+",
     decay="[^/]+",
     study=re.escape(study.name),
-    stack="[^/]+",
+    number="[^/]+",
     table="[^/]+",
     case="[^/]+",
     figure="[^/]+",

@@ -16,8 +16,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add the command."""
     parser = commands.add_parser(
         "metrics",
-        help="neural-collapse metrics of anybody's features",
-        description="Print the neural-collapse metrics of last-layer features under a linear classifier, as JSON.",
+        help="neural collapse metrics of anybody's features",
+        description="Print the neural collapse metrics of last-layer features under a linear classifier, as JSON.",
     )
     for name, meaning, required in (
         ("features", "N x d floating-point numbers (.npy); mapped, so it may be larger than memory", True),

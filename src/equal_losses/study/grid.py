@@ -12,7 +12,6 @@ from functools import cached_property
 from itertools import combinations, product
 
 from equal_losses.study import configuration
-from equal_losses.study.paths import number
 from equal_losses.study.theory import TheoryCases
 from equal_losses.training.schedule import first_decay
 
@@ -212,13 +211,6 @@ class Run(Training):
     decay: float | str | None = None
 
     @property
-    def wildcards(self) -> dict[str, str]:
-        """What the run is called in paths."""
-        label = self.decay if isinstance(self.decay, str) else f"decay{number(self.decay or 0)}"
-        point = {"experiment": self.experiment.name, "loss": self.loss, "width": number(self.width)}
-        return {**point, "epochs": str(self.epochs), "seed": str(self.seed), "decay": label}
-
-    @property
     def identity(self) -> dict:
         """What the run is called in the tables."""
         experiment = self.experiment
@@ -300,12 +292,6 @@ class Stack(Training):
     width: float
     epochs: int
 
-    @property
-    def wildcards(self) -> dict[str, str]:
-        """What the stack is called in paths."""
-        point = {"experiment": self.experiment.name, "stack": f"stack{self.number}", "width": number(self.width)}
-        return {**point, "epochs": str(self.epochs)}
-
     @cached_property
     def members(self) -> list[Run]:
         """The runs, in order."""
@@ -340,11 +326,6 @@ class Trunk:
         return self.longest.width
 
     @property
-    def wildcards(self) -> dict[str, str]:
-        """What the trunk is called in paths."""
-        return {**self.longest.wildcards, "to": str(self.to)}
-
-    @property
     def parent(self) -> Trunk | None:
         """The trunk that this one goes on from."""
         return _last_trunk(self.longest, self.to - 1)
@@ -369,12 +350,6 @@ class Choice:
     loss: str
     width: float
     epochs: int
-
-    @property
-    def wildcards(self) -> dict[str, str]:
-        """What the choice is called in paths."""
-        point = {"experiment": self.experiment.name, "loss": self.loss, "width": number(self.width)}
-        return {**point, "epochs": str(self.epochs)}
 
     @property
     def candidates(self) -> list[Run]:

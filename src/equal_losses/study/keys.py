@@ -8,6 +8,7 @@ computes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -335,4 +336,11 @@ def _pattern(training: Run | Stack, run: str, candidate: str, stack: str) -> str
 
 
 def _filled(pattern: str, subject: Run | Stack | Trunk | Choice) -> str:
-    return pattern.format(**subject.wildcards, key="{key}")
+    """A path with what the subject is called in it, and the place of its key."""
+    if isinstance(subject, Trunk):
+        return _filled(pattern.replace("{to}", str(subject.to)), subject.longest)
+    named = {field.name: getattr(subject, field.name) for field in fields(subject)}
+    named |= {"experiment": subject.experiment.name, "width": paths.number(subject.width), "key": "{key}"}
+    if isinstance(named.get("decay"), int | float):
+        named["decay"] = f"decay{paths.number(subject.decay)}"
+    return pattern.format_map(named)

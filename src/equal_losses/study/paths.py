@@ -18,8 +18,8 @@ CHOICE = f"{RESULTS}/tuning/{_POINT}/epochs{{epochs}}/choice/{{key}}"
 CANDIDATE = f"{RESULTS}/tuning/{_POINT}/epochs{{epochs}}/seed{{seed}}/{{decay}}/{{key}}"
 CANDIDATE_TRUNK = f"{RESULTS}/trunks/{_POINT}/seed{{seed}}/{{decay}}/to{{to}}/{{key}}"
 # Runs of several losses and seeds that are trained as one.
-STACK = f"{RESULTS}/stacks/{{experiment}}/{{stack}}/width{{width}}/epochs{{epochs}}/{{key}}"
-STACK_TRUNK = f"{RESULTS}/trunks/{{experiment}}/{{stack}}/width{{width}}/to{{to}}/{{key}}"
+STACK = f"{RESULTS}/stacks/{{experiment}}/stack{{number}}/width{{width}}/epochs{{epochs}}/{{key}}"
+STACK_TRUNK = f"{RESULTS}/trunks/{{experiment}}/stack{{number}}/width{{width}}/to{{to}}/{{key}}"
 # What is measured on a training is below it.
 FEATURES = "features/{features_key}"
 NC_METRICS = "nc_metrics/{metrics_key}"
