@@ -9,15 +9,16 @@ CONFIG ?= config/demo.yaml
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 BIN := .venv/bin
 LOCK := envs/requirements.lock
-BENCHMARKS := training jobs metrics extraction disk workflow ufm stacked
+BENCHMARKS := checks training jobs metrics extraction disk workflow ufm stacked
 
 .PHONY: demo test bench lint setup clean
 
 demo: setup
 	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
 
+# A file of tests at a time on each core, so that what the tests of a file share is made once; the slow ones come last.
 test: setup
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses $(CORES) --dist loadfile --no-loadscope-reorder
 
 bench: setup
 	for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py || exit; done

@@ -138,12 +138,14 @@ def test_everything_that_a_tuned_study_needs_is_kept(tuned):
 
 
 def test_tables_figures_and_pages_of_what_no_study_has_go(folder):
-    for path in ("tables/small/runs.csv", "tables/old/runs.csv", "figures/old/overview.pdf", "studies/old/report.html"):
-        (folder.root / "results" / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder.root / "results" / path).write_text("")
+    folder.config["name"] = "digits"
+    kept = {"results/tables/small/runs.csv", "results/figures/small/overview.pdf", "results/studies/digits/report.html"}
+    for path in kept | {path.replace("small", "old").replace("digits", "old") for path in kept}:
+        (folder.root / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder.root / path).write_text("")
     listed = {"results/tables/old", "results/figures/old", "results/studies/old"}
     assert clean(folder, folder.file, "--yes").keys() == listed
-    assert there(folder) == {"results/tables/small/runs.csv"}
+    assert there(folder) == kept
 
 
 def test_downloads_and_listings_of_local_files_are_kept(folder):

@@ -39,6 +39,15 @@ def test_what_is_there_as_it_is_wanted(folder):
     ]
 
 
+def test_what_is_there_with_its_key_as_its_name(folder):
+    step = folder.steps.theory_case("definition", "CE")
+    folder.make(step, ".csv")
+    assert why(folder, "results/theory/definition/CE") == [
+        f"there: {step.key} ({folder.root / step.path}.json)",
+        "the same: nothing is to be done",
+    ]
+
+
 def test_a_setting(folder):
     folder.make(folder.of_run(), "run.json")
     folder.config["experiments"]["small"]["training"] |= {"learning_rate": 0.2, "decay_at": ["1/2"]}

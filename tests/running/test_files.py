@@ -124,28 +124,23 @@ def test_a_folder_in_the_place_of_a_json_file_is_one_line(tmp_path):
 # What processes leave that are gone
 
 
-def interrupted(folder: Path) -> int:
-    """The id of a process that was killed while it wrote `best.safetensors`."""
+def interrupt(path: Path) -> None:
+    """Kill a process while it writes a file."""
 
     def write() -> None:
-        with atomic_path(folder / "best.safetensors") as temporary:
+        with atomic_path(path) as temporary:
             temporary.write_text("half")
             os.kill(os.getpid(), signal.SIGKILL)
 
     process = FORK.Process(target=write)
     process.start()
     process.join()
-    return process.pid
 
 
-def test_a_file_that_was_being_written_when_its_process_was_killed_is_absent(tmp_path):
-    interrupted(tmp_path)
-    assert not (tmp_path / "best.safetensors").exists()
-
-
-def test_what_a_killed_process_was_writing_is_removed(tmp_path):
-    interrupted(tmp_path)
-    assert len(names(tmp_path)) == 1
+@pytest.mark.parametrize("name", ["best.safetensors", "epoch.1.csv", "without a suffix"])
+def test_what_a_killed_process_was_writing_is_absent_and_its_half_is_removed(tmp_path, name):
+    interrupt(tmp_path / name)
+    assert len(names(tmp_path)) == 1 and name not in names(tmp_path)
     remove_leftovers(tmp_path)
     assert names(tmp_path) == []
 

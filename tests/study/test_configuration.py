@@ -200,10 +200,11 @@ def test_an_overlay_takes_an_experiment_out_by_null(small_config):
 
 
 def test_a_network_without_more_dimensions_than_classes_is_warned_of(small_config):
-    small_config["experiments"]["small"]["widths"] = [0.125, 1]
+    small_config["experiments"]["small"]["widths"] = [0.125, 0.15625, 0.171875]  # 8, 10 and 11 dimensions
     assert configuration.warnings(configuration.validated(small_config)) == [
-        "experiments.small.widths: 0.125 gives features of dimension 8 for 10 classes; "
+        f"experiments.small.widths: {width} gives features of dimension {dimension} for 10 classes; "
         "Theorem 1 assumes fewer classes than dimensions"
+        for width, dimension in ((0.125, 8), (0.15625, 10))
     ]
 
 

@@ -141,9 +141,14 @@ def test_a_trunk_keeps_the_snapshots_of_every_run_through_it(small_config):
     short, long = small(small_config, epochs=[100, 200]).runs[:2]
     assert short.trunks == long.trunks
     (trunk,) = short.trunks
-    assert (trunk.to, trunk.parent) == (42, None)
+    assert (trunk.to, trunk.parent, trunk.longest) == (42, None, long)
     wanted = {epoch for run in (short, long) for epoch in run.snapshot_epochs if epoch <= 42}
     assert trunk.snapshot_epochs == sorted(wanted)
+
+
+def test_the_end_of_a_trunk_may_be_a_snapshot(small_config):
+    trunk = small(small_config, epochs=[100, 200], snapshots=[0, 42, 43]).trunks[0]
+    assert (trunk.to, trunk.snapshot_epochs) == (42, [0, 42])
 
 
 # A tuned weight decay

@@ -176,6 +176,14 @@ def test_a_default_is_the_same_written_or_not(small_config):
     assert of_loss(after(small_config, f"{TRAINING}.momentum", 0.9), "CE") == before
 
 
+@pytest.mark.parametrize(("with_mse", "missing"), [(False, {"mse_bias"}), (True, set())])
+def test_figures_of_the_theory_are_drawn_where_there_is_something_on_them(small_config, with_mse, missing):
+    if with_mse:
+        put(small_config, "losses.MSE", {"kind": "mse", "kappa": 1, "beta": 15})
+    drawn = {step.settings["figure"] for step in steps_of(small_config).theory_figures}
+    assert {*kinds.kinds("figures.theory")} - drawn == missing
+
+
 # The code
 
 

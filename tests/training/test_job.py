@@ -126,6 +126,15 @@ def test_every_file_is_for_whoever_the_umask_allows(whole):
     assert modes == {(whole.folder / "train.log").stat().st_mode & 0o777}
 
 
+def test_a_training_that_diverges_is_one_line_and_leaves_nothing_that_looks_finished(tmp_path, data):
+    training = Training(tmp_path, data, "train", {"run": run(learning_rate=1e30, clip_norm=None, **SMALL)}, [0, 7])
+    process = training.start()
+    assert process.end() == 2
+    (line,) = process.terminal
+    assert line.startswith("training diverged: the loss is ")
+    assert {path.name for path in training.folder.iterdir()} == {"train.log", UNFINISHED}
+
+
 # Through a trunk
 
 

@@ -6,6 +6,7 @@ A page is worked through from top to bottom. A block after "In `file`:" is put a
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import json
 import os
@@ -24,6 +25,7 @@ import yaml
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from equal_losses.commands.main import main
 from equal_losses.running import weights
 from equal_losses.study import configuration
 from tests.conftest import ROOT, Workflow, copied_repository, edit
@@ -279,6 +281,23 @@ def test_a_new_file_beside_the_others_runs_nothing_again(extended):
     edited = (extended.folder / "src/equal_losses/losses/gce.py").read_text().replace("gce", "another")
     (extended.folder / "src/equal_losses/losses/another.py").write_text(edited)
     assert extended.workflow.planned() == {}
+
+
+# What runs again
+
+
+def test_why_prints_what_the_page_shows(finished, tmp_path, capsys, monkeypatch):
+    (shown,) = (block.text for block in blocks("docs/reruns.md") if "equal-losses why" in block.text)
+    _, *shown = shown.replace("demo/FL/width1/epochs120", "small/FL/width0.5/epochs7").splitlines()
+    config = copy.deepcopy(finished.config)
+    config["losses"]["FL"]["gamma"] = 2
+    (tmp_path / "gamma2.yaml").write_text(yaml.safe_dump(config))
+    monkeypatch.chdir(finished.directory)
+    assert main(["why", "results/runs/small/FL/width0.5/epochs7/seed1", str(tmp_path / "gamma2.yaml")]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert [re.sub("[0-9a-f]{20}", "{key}", line) for line in printed] == [
+        re.sub("[0-9a-f]{20}", "{key}", line) for line in shown
+    ]
 
 
 # One's own images and features

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
 from filelock import FileLock, Timeout
+from torch import Tensor
 
-from equal_losses.running import records
+from equal_losses.running import records, weights
 from equal_losses.running.errors import InputError
 
 # The one before the newest is kept for the case that the newest cannot be read.
@@ -18,19 +20,25 @@ KEPT = 2
 
 
 class State(Protocol):
-    """What a training goes on from; `epoch` is the number of completed epochs."""
+    """What a training goes on from.
+
+    Attributes:
+        epoch: completed epochs.
+        snapshot: the weights to keep of this epoch, by names that begin with the epoch.
+    """
 
     epoch: int
+    snapshot: Mapping[str, Tensor]
 
     def save(self, path: Path) -> None:
         """Write the state, atomically."""
 
 
 class Checkpoints:
-    """The checkpoints of one training.
+    """The checkpoints and snapshots of one training, each a file with a record beside it.
 
     Args:
-        folder: where they are, a file for each epoch with a record beside it.
+        folder: where they are.
         made_of: settings, code and data of the training; a state of others is not used.
         minutes: least time between two of them; 0 keeps one every epoch.
         load: reads a file that a state wrote.
@@ -57,6 +65,24 @@ class Checkpoints:
             else:
                 return state
         return None
+
+    def keep_snapshot(self, state: State) -> None:
+        """Write the snapshot of a state."""
+        path = self.snapshot(state.epoch)
+        weights.save(path, state.snapshot, {})
+        records.seal([path], self._made_of)
+
+    def check_snapshot(self, epoch: int) -> None:
+        """Raise InputError unless the snapshot of an epoch is there, whole and of this training."""
+        records.check(self.snapshot(epoch), records.digest(self._made_of))
+
+    def remove_snapshots(self) -> None:
+        """Remove what a training took that is begun anew."""
+        shutil.rmtree(self._folder / "snapshots", ignore_errors=True)
+
+    def snapshot(self, epoch: int) -> Path:
+        """The file of the snapshot of an epoch."""
+        return self._folder / "snapshots" / f"epoch{epoch:06d}.safetensors"
 
     def offer(self, state: State) -> None:
         """Write `state` if the last one was written long enough ago."""

@@ -40,7 +40,7 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
 
 def remove_leftovers(folder: Path) -> None:
     """Remove the temporary files of `atomic_path` whose processes are gone."""
-    for path in folder.glob(".*.*"):
+    for path in folder.rglob(".*.*"):
         match = re.fullmatch(r"\..+\.(\d+)(\.\w+)?", path.name)
         if match and not Path("/proc", match[1]).exists():
             path.unlink(missing_ok=True)

@@ -82,6 +82,9 @@ class Task:
             sources.check_code(self.ingredients["code"])
             records.seal([*self.outputs, *more], self.ingredients)
             self.sealed = True
+            # The job is done but for tidying up; one that is told to stop now would have its results thrown away.
+            for number in _SIGNALS:
+                signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import csv
 import platform
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,7 +24,6 @@ from equal_losses import __version__
 from equal_losses.datasets.prepared import PreparedDataset
 from equal_losses.running import weights
 from equal_losses.running.checkpoints import Checkpoints, State, alone
-from equal_losses.running.errors import InputError
 from equal_losses.running.files import UNFINISHED, atomic_path, remove_leftovers, remove_unfinished, write_json
 from equal_losses.running.progress import Progress
 from equal_losses.running.shell import Task
@@ -94,7 +92,6 @@ def trained(
     """
     folder = task.folder
     wanted = set(task.settings["snapshot_epochs"])
-    own = folder / UNFINISHED / "snapshots"
     device = numerics.resolve_device(compute["device"])
     # The key leaves open what is known only when the job runs: a chosen weight decay, and the data themselves.
     inputs = {"task": task.key, "data": dataset.manifest["sha256"]}
@@ -102,7 +99,7 @@ def trained(
     with alone(folder / UNFINISHED):
         remove_leftovers(folder / UNFINISHED)
         checkpoints = Checkpoints(folder / UNFINISHED, made_of, compute["checkpoint_minutes"], load)
-        start = _start(checkpoints, load(Path(trunk[0])) if trunk else None, own, wanted)
+        start = _start(checkpoints, load(Path(trunk[0])) if trunk else None, wanted)
         last = start
         begin = 0 if start is None else start.epoch
         print(f"training on {_device_name(device, compute['threads'])} from epoch {begin}")
@@ -110,7 +107,7 @@ def trained(
         def keep(state: State) -> None:
             nonlocal last
             if state.epoch in wanted:
-                weights.save(own / f"epoch{state.epoch:05d}.safetensors", state.snapshot, {})
+                checkpoints.keep_snapshot(state)
             last = state
             if state.epoch < until:
                 checkpoints.offer(state)
@@ -126,7 +123,8 @@ def trained(
                     on_epoch=keep,
                     report=Progress(epochs, begin, until),
                 )
-            taken = [*sorted(own.glob("epoch*.safetensors")), *(trunk[1:2] if trunk else [])]
+            own = [path for epoch in sorted(wanted) if (path := checkpoints.snapshot(epoch)).exists()]
+            taken = [*own, *(trunk[1:2] if trunk else [])]
             weights.gather(folder / SNAPSHOTS, taken, lambda name: int(name.partition("/")[0]) in wanted)
             yield state
         except KeyboardInterrupt:
@@ -134,22 +132,20 @@ def trained(
                 checkpoints.write(last)
                 print(f"kept the state after epoch {last.epoch} in {folder / UNFINISHED}", flush=True)
             raise
-        remove_unfinished(folder)
+    remove_unfinished(folder)
 
 
-def _start(checkpoints: Checkpoints, trunk: State | None, own: Path, wanted: set[int]) -> State | None:
-    """The newest checkpoint whose snapshots are all there, or else the trunk's state, or None for the beginning."""
+def _start(checkpoints: Checkpoints, trunk: State | None, wanted: set[int]) -> State | None:
+    """The newest checkpoint whose snapshots are all whole, or else the trunk's state, or None for the beginning."""
 
     def check(epoch: int) -> None:
         for each in sorted(each for each in wanted if each <= epoch and (trunk is None or each > trunk.epoch)):
-            if not (path := own / f"epoch{each:05d}.safetensors").exists():
-                raise InputError(f"{path}: missing; it belongs to the checkpoint of a later epoch")
+            checkpoints.check_snapshot(each)
 
     state = checkpoints.newest(check)
     if state is None:
-        shutil.rmtree(own, ignore_errors=True)
-        state = trunk
-    return state
+        checkpoints.remove_snapshots()
+    return state or trunk
 
 
 def write_run(
