@@ -13,7 +13,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import torch
 from harness import Row, record, side_by_side
-from training import longest_runs, prepared, random_images
+from training import longest_run, prepared, random_images
 
 from equal_losses.datasets.digits import digits
 from equal_losses.datasets.prepared import SPLITS, PreparedDataset
@@ -72,8 +72,8 @@ def main() -> None:
         cifar = prepared(folder / "cifar", random_images(286))
         demo = prepared(folder / "digits", digits(), test=0.2)
         cases = {
-            "WideResNet50-0.25": (longest_runs("paper", "cifar10", 0.25)["CE", 1], cifar, 1),
-            "the demo's network, width 1": (longest_runs("demo", "demo", 1)["CE", 1], demo, 8),
+            "WideResNet50-0.25": (longest_run("paper", "cifar10", 0.25), cifar, 1),
+            "the demo's network, width 1": (longest_run("demo", "demo", 1), demo, 8),
         }
         for name, (settings, dataset, count) in cases.items():
             write_weights(folder, settings, dataset, count)

@@ -241,7 +241,7 @@ def threads_in_jobs(folder: Path) -> Ratios:
         overlay = here / "overlay.yaml"
         text = yaml.safe_dump({"experiments": {"demo": SUBSET}, "compute": {"threads": threads}})
         overlay.write_text(text, encoding="utf-8")
-        traced(here, [DEMO, overlay])
+        traced(here, [DEMO, overlay], "figures")
 
     return side_by_side(lambda: run(1), lambda: run(CORES), rounds=ROUNDS - 1)
 

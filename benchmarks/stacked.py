@@ -26,7 +26,7 @@ import torch
 from harness import Ratios, Row, Table, record, seconds
 from torch import Tensor
 from torch.func import functional_call, vmap
-from training import longest_runs, prepared
+from training import longest_run, prepared
 
 from equal_losses.datasets.digits import digits
 from equal_losses.datasets.prepared import PreparedDataset
@@ -245,8 +245,7 @@ def float64() -> Iterator[None]:
 
 def members_of(width: float, size: int) -> list[dict]:
     """Settings of the demo's longest runs in a stack of this size."""
-    runs = longest_runs("demo", "demo", width)
-    return [runs[member] for member in STACKS[size]]
+    return [longest_run("demo", "demo", width, *member) for member in STACKS[size]]
 
 
 def start() -> None:

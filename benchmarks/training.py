@@ -19,7 +19,7 @@ from equal_losses.datasets._images import Images
 from equal_losses.datasets.digits import digits
 from equal_losses.datasets.prepared import PreparedDataset, prepare
 from equal_losses.study import configuration
-from equal_losses.study.grid import Study
+from equal_losses.study.grid import Run, Study
 from equal_losses.training import loop
 from equal_losses.training.numerics import reproducible
 
@@ -175,11 +175,10 @@ def random_images(count: int) -> Images:
     return Images(images, labels, images[:10], labels[:10], [f"{label}" for label in range(10)])
 
 
-def longest_runs(study: str, experiment: str, width: float) -> dict[tuple[str, int], dict]:
-    """Settings of the longest runs of a width, of a study that is shipped, by loss and seed."""
-    config = Study(configuration.load([ROOT / "config" / f"{study}.yaml"])).experiments[experiment]
-    longest = (width, max(config.config["epochs"]))
-    return {(run.loss, run.seed): run.settings for run in config.runs if (run.width, run.epochs) == longest}
+def longest_run(study: str, experiment: str, width: float, loss: str = "CE", seed: int = 1) -> dict:
+    """Settings of a run of any width and of the longest budget, of a study that is shipped."""
+    shipped = Study(configuration.load([ROOT / "config" / f"{study}.yaml"])).experiments[experiment]
+    return Run(shipped, loss, width, max(shipped.config["epochs"]), seed).settings
 
 
 def why(share: float, shares: Mapping[str, float]) -> str:
@@ -199,9 +198,9 @@ def main() -> None:
         cifar = prepared(Path(folder) / "cifar", random_images(220))
         demo = prepared(Path(folder) / "digits", digits(), test=0.2)
         cases = {
-            "WideResNet50-0.25": (longest_runs("paper", "cifar10", 0.25)["CE", 1], cifar, 1.5),
-            "WideResNet18-1": (longest_runs("paper", "miniimagenet", 1)["CE", 1], cifar, 1.5),
-            "the demo's network, width 1": (longest_runs("demo", "demo", 1)["CE", 1], demo, 2.0),
+            "WideResNet50-0.25": (longest_run("paper", "cifar10", 0.25), cifar, 1.5),
+            "WideResNet18-1": (longest_run("paper", "miniimagenet", 1), cifar, 1.5),
+            "the demo's network, width 1": (longest_run("demo", "demo", 1), demo, 2.0),
         }
         for name, (settings, dataset, target) in cases.items():
             ratios, shares = compare(settings, dataset)

@@ -10,7 +10,7 @@ from harness import MEASURED
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 
 # In the order of the page.
-NAMES = ("training", "jobs", "metrics", "extraction", "disk", "workflow", "ufm", "stacked")
+NAMES = ("training", "jobs", "metrics", "extraction", "disk", "workflow", "checks", "ufm", "stacked")
 
 INTRODUCTION = """\
 # Performance

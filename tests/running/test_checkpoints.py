@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
+from torch import Tensor
 
-from equal_losses.running import checkpoints
+from equal_losses.running import checkpoints, weights
 from equal_losses.running.checkpoints import KEPT, Checkpoints, alone
 from equal_losses.running.errors import InputError
 from equal_losses.running.files import read_json, write_json
@@ -27,6 +29,10 @@ class Counted:
 
     def save(self, path: Path) -> None:
         write_json(path, {"epoch": self.epoch})
+
+    @property
+    def snapshot(self) -> dict[str, Tensor]:
+        return {f"{self.epoch}/weight": torch.tensor(float(self.epoch))}
 
 
 def load(path: Path) -> Counted:
@@ -153,6 +159,40 @@ def test_after_a_bad_one_the_training_writes_it_anew(written):
     training.newest(anything)
     training.write(Counted(5))
     assert checkpoints_in(written).newest(anything) == Counted(5)
+
+
+# Snapshots
+
+
+def test_a_snapshot_that_is_kept_is_whole(tmp_path):
+    training = checkpoints_in(tmp_path)
+    training.keep_snapshot(Counted(3))
+    training.check_snapshot(3)
+    tensors, _ = weights.load(training.snapshot(3))
+    assert tensors == Counted(3).snapshot
+
+
+@pytest.mark.parametrize("damage", [cut, Path.unlink, forget_the_record], ids=["cut", "missing", "without its record"])
+def test_a_snapshot_that_is_not_whole_is_refused(tmp_path, damage):
+    training = checkpoints_in(tmp_path)
+    training.keep_snapshot(Counted(3))
+    damage(training.snapshot(3))
+    with pytest.raises(InputError, match=r"/snapshots/epoch000003\."):
+        training.check_snapshot(3)
+
+
+def test_a_snapshot_of_another_training_is_refused(tmp_path):
+    checkpoints_in(tmp_path, {**MADE_OF, "settings": {"loss": "FL"}}).keep_snapshot(Counted(3))
+    with pytest.raises(InputError, match="made of other settings, code or inputs"):
+        checkpoints_in(tmp_path).check_snapshot(3)
+
+
+def test_a_training_that_begins_anew_has_no_snapshots(tmp_path):
+    training = checkpoints_in(tmp_path)
+    training.keep_snapshot(Counted(3))
+    training.remove_snapshots()
+    training.remove_snapshots()
+    assert list(tmp_path.iterdir()) == []
 
 
 # One process at a time

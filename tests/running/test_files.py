@@ -137,12 +137,13 @@ def interrupt(path: Path) -> None:
     process.join()
 
 
-@pytest.mark.parametrize("name", ["best.safetensors", "epoch.1.csv", "without a suffix"])
+@pytest.mark.parametrize("name", ["best.safetensors", "epoch.1.csv", "without a suffix", "CE/seed1/best.safetensors"])
 def test_what_a_killed_process_was_writing_is_absent_and_its_half_is_removed(tmp_path, name):
-    interrupt(tmp_path / name)
-    assert len(names(tmp_path)) == 1 and name not in names(tmp_path)
+    path = tmp_path / name
+    interrupt(path)
+    assert len(names(path.parent)) == 1 and not path.exists()
     remove_leftovers(tmp_path)
-    assert names(tmp_path) == []
+    assert names(path.parent) == []
 
 
 def test_what_a_process_is_writing_stays(tmp_path):

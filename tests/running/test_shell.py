@@ -8,8 +8,9 @@ import resource
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -29,22 +30,22 @@ DATA = {"settings": {"source": "digits"}, "code": {}, "inputs": {}}
 class Job:
     """A job that makes `final.txt` in the folder of its key, unless it is changed before it starts."""
 
-    def __init__(self, place: Path):
-        self.folder = place / KEY
+    def __init__(self, place: Path, made_of: Mapping = MADE_OF):
+        self.made_of = made_of
+        self.folder = place / digest(made_of)
         self.log = self.folder / "train.log"
         self.final, self.record = self.folder / "final.txt", self.folder / "key.json"
         self._terminal = place / "terminal"
-        self.ingredients: Mapping = MADE_OF
-        self.output: dict[str, Iterable[Path]] = {"final": [self.final], "key": [self.record]}
+        self.output: dict[str, list[Path]] = {"final": [self.final], "key": [self.record]}
         self.inputs: dict[str, list[Path]] = {}
         self.expected: dict[str, str | list[str]] = {}
 
-    def start(self, body: Callable[[Task], None] | None = None) -> Process:
+    def start(self, body: Callable[[Task], None] | None = None, script: Callable = within_job) -> Process:
         def write(task: Task) -> None:
             self.final.write_text("weights")
 
         names = {"output": self.output, "input": self.inputs, "expected": self.expected}
-        return Process(self.log, self._terminal, within_job, told(self.log, self.ingredients, **names), body or write)
+        return Process(self.log, self._terminal, script, told(self.log, self.made_of, **names), body or write)
 
     def refusal(self, body: Callable[[Task], None] | None = None) -> str:
         """The one line that a job which fails by the user's mistake says on the terminal."""
@@ -217,15 +218,22 @@ def test_a_job_that_is_told_to_stop_tidies_up_and_ends_by_the_signal(job, number
     assert not job.record.exists()
 
 
-def test_a_signal_that_comes_when_the_result_is_sealed_comes_too_late(job):
-    """A job that fails has its outputs removed by Snakemake, and a training has removed its checkpoints by now."""
+@pytest.mark.parametrize("when", ["sealed", "over"])
+def test_a_signal_that_comes_when_the_result_is_whole_comes_too_late(job, when):
+    """Snakemake removes the outputs of a job that fails, and a training has removed its checkpoints by now."""
 
     def body(task: Task) -> None:
         job.final.touch()
         task.seal()
-        os.kill(os.getpid(), signal.SIGTERM)
+        if when == "sealed":
+            os.kill(os.getpid(), signal.SIGTERM)
 
-    assert job.start(body).end() == 0
+    def script(snakemake: SimpleNamespace, body: Callable[[Task], None]) -> None:
+        within_job(snakemake, body)
+        if when == "over":  # and the interpreter takes its time to end
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    assert job.start(body, script).end() == 0
 
 
 # What a job reads
@@ -285,32 +293,30 @@ def test_what_a_killed_job_left_of_the_outputs_goes(job):
 
 
 @pytest.fixture
-def coded(job, tmp_path, monkeypatch) -> Path:
-    """A file of the code that the job is told of."""
+def coded(tmp_path, monkeypatch) -> Job:
+    """A job of which one file, `loss.py`, is the code."""
     monkeypatch.setattr(sources, "ROOT", tmp_path)
     (tmp_path / "loss.py").write_text("SCALE = 2\n")
-    job.ingredients = {**MADE_OF, "code": {"loss.py": sources.source_hash(tmp_path / "loss.py")}}
-    job.folder = tmp_path / digest(job.ingredients)
-    job.final, job.record = job.folder / "final.txt", job.folder / "key.json"
-    job.log = job.folder / "train.log"
-    job.output = {"final": [job.final], "key": [job.record]}
-    return tmp_path / "loss.py"
+    return Job(tmp_path, {**MADE_OF, "code": {"loss.py": sources.source_hash(tmp_path / "loss.py")}})
 
 
-def test_a_job_runs_on_the_code_that_the_workflow_was_started_with(job, coded):
-    assert job.start().end() == 0
-    assert is_made(job.record, digest(job.ingredients))
+CHANGED = "loss.py: changed since the workflow was started; run the same command again"
 
 
-def test_code_that_changed_before_the_job_is_refused_before_it_begins(job, coded):
-    coded.write_text("SCALE = 3\n")
-    assert job.refusal().startswith("loss.py: changed since the workflow was started; run the same command again")
-    assert not job.final.exists()
+def test_a_job_runs_on_the_code_that_the_workflow_was_started_with(coded):
+    assert coded.start().end() == 0
+    assert is_made(coded.record, digest(coded.made_of))
 
 
-def test_code_that_changed_during_the_job_leaves_no_record(job, coded):
+def test_code_that_changed_before_the_job_is_refused_before_it_begins(coded, tmp_path):
+    (tmp_path / "loss.py").write_text("SCALE = 3\n")
+    assert coded.refusal().startswith(CHANGED)
+    assert not coded.final.exists()
+
+
+def test_code_that_changed_during_the_job_leaves_no_record(coded, tmp_path):
     def body(task: Task) -> None:
-        job.final.touch()
-        coded.write_text("SCALE = 3\n")
+        coded.final.touch()
+        (tmp_path / "loss.py").write_text("SCALE = 3\n")
 
-    assert job.refusal(body).startswith("loss.py: changed since the workflow was started; run the same command again")
+    assert coded.refusal(body).startswith(CHANGED)

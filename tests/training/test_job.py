@@ -42,9 +42,9 @@ def new(tmp_path, data) -> Callable[..., Training]:
 
 
 @pytest.fixture
-def new_stack(tmp_path, data) -> Callable[..., Training]:
-    """Makes a training of two runs as one, over three epochs."""
-    return lambda **options: Training(tmp_path, data, "train_stack", {"members": MEMBERS}, [0, 2, 3], **options)
+def stack(tmp_path, data) -> Training:
+    """A training of two runs as one, over three epochs."""
+    return Training(tmp_path, data, "train_stack", {"members": MEMBERS}, [0, 2, 3])
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +166,7 @@ def test_a_run_that_is_killed_after_its_trunk_goes_on_from_its_checkpoint(new, d
     assert through.results == direct.results
 
 
-def test_runs_as_one_go_on_from_a_trunk_with_the_same_bits(new_stack, data, tmp_path):
+def test_runs_as_one_go_on_from_a_trunk_with_the_same_bits(data, tmp_path):
     members = {name: {**settings, "epochs": 5} for name, settings in MEMBERS.items()}
     direct, through = (tmp_path / name for name in ("direct", "through"))
     trunk = Training(tmp_path, data, "train_stack_trunk", {"members": members, "to": 2}, [0, 2])
@@ -185,15 +185,16 @@ def test_runs_as_one_go_on_from_a_trunk_with_the_same_bits(new_stack, data, tmp_
 @pytest.mark.parametrize(
     ("before", "epoch"),
     [
-        ("write unfinished/snapshots/epoch00000.safetensors", 0),
+        ("write unfinished/snapshots/epoch000000.safetensors", 0),
         ("write unfinished/epoch000000.json", 0),
         ("write unfinished/epoch000001.safetensors", 0),
         ("write unfinished/epoch000001.json", 0),
-        ("write unfinished/snapshots/epoch00002.safetensors", 1),
+        ("write unfinished/snapshots/epoch000002.safetensors", 1),
+        ("write unfinished/snapshots/epoch000002.json", 1),
         ("write unfinished/epoch000002.safetensors", 1),
         ("remove unfinished/epoch000000.safetensors", 2),
         ("remove unfinished/epoch000000.json", 2),
-        ("write unfinished/snapshots/epoch00003.safetensors", 2),
+        ("write unfinished/snapshots/epoch000003.safetensors", 2),
         ("write /snapshots.safetensors", 2),
         ("write /history.csv", 2),
         ("write /best.safetensors", 2),
@@ -222,24 +223,22 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint_and_ends_with_the_same_bi
         "write /key.json",
     ],
 )
-def test_killed_runs_as_one_go_on_from_their_last_checkpoint_and_end_with_the_same_bits(new_stack, whole_stack, before):
-    training = new_stack()
-    assert training.start(before=before, number=signal.SIGKILL).end() == -signal.SIGKILL
-    assert not training.is_made
-    training.lose_outputs()
-    assert began(training.finish()) == 2
-    assert training.results == whole_stack.results
+def test_killed_runs_as_one_go_on_from_their_last_checkpoint_and_end_with_the_same_bits(stack, whole_stack, before):
+    assert stack.start(before=before, number=signal.SIGKILL).end() == -signal.SIGKILL
+    assert not stack.is_made
+    stack.lose_outputs()
+    assert began(stack.finish()) == 2
+    assert stack.results == whole_stack.results
 
 
-def test_what_killed_runs_as_one_were_writing_is_removed(new_stack):
-    training = new_stack()
-    training.start(before="write FL/seed2/best.safetensors", number=signal.SIGKILL).end()
-    training.finish()
-    assert left_over(training) == []
+def test_what_killed_runs_as_one_were_writing_is_removed(stack):
+    stack.start(before="write FL/seed2/best.safetensors", number=signal.SIGKILL).end()
+    stack.finish()
+    assert left_over(stack) == []
 
 
 @pytest.mark.parametrize(
-    "before", ["remove lock", "remove epoch000002.safetensors", "remove epoch00003.safetensors", "remove unfinished"]
+    "before", ["remove lock", "remove epoch000002.safetensors", "remove epoch000003.safetensors", "remove unfinished"]
 )
 def test_a_training_that_is_killed_when_it_is_sealed_is_whole_and_the_next_job_tidies_up(new, whole, before):
     training = new()
@@ -270,7 +269,17 @@ def test_a_training_killed_at_any_moment_ends_with_the_same_bits(new, tmp_path):
     assert left_over(killed) == []
 
 
-def test_no_file_is_open_in_a_folder_that_is_removed(digits, tmp_path, monkeypatch):
+@pytest.fixture
+def signals():
+    """What a job does with signals ends with the test."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_no_file_is_open_in_a_folder_that_is_removed(digits, tmp_path, monkeypatch, signals):
     """NFS does not remove a folder in which a file is open."""
     made_of = {"settings": {"snapshot_epochs": [1]}, "code": {}, "inputs": {}}
     task = Task(made_of, [tmp_path / digest(made_of) / "snapshots.safetensors"])
@@ -290,6 +299,8 @@ def test_without_a_checkpoint_a_killed_training_begins_again(new, whole):
     training = new(checkpoint_minutes=60)
     training.start(before="write /history.csv", number=signal.SIGKILL).end()
     assert sorted(path.name for path in training.unfinished.iterdir()) == ["lock", "snapshots"]
+    snapshots = sorted(training.unfinished.glob("snapshots/*.safetensors"))
+    assert [path.stem for path in snapshots] == ["epoch000000", "epoch000002", "epoch000003"]
     assert began(training.finish()) == 0
     assert training.results == whole.results
 
@@ -300,7 +311,7 @@ def test_without_a_checkpoint_a_killed_training_begins_again(new, whole):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT], ids=lambda number: number.name)
 def test_a_signal_costs_no_more_than_the_epoch_that_it_came_in(new, whole, number):
     training = new(checkpoint_minutes=60)
-    process = training.start(before="write unfinished/snapshots/epoch00002.safetensors", number=number)
+    process = training.start(before="write unfinished/snapshots/epoch000002.safetensors", number=number)
     assert process.end() == -number
     kept, stopped = process.said.splitlines()[-2:]
     assert kept == f"kept the state after epoch 1 in {training.unfinished}"
@@ -329,7 +340,7 @@ def test_a_signal_at_the_end_does_not_cost_the_training(new, whole, before):
 def killed(tmp_path_factory, data) -> Training:
     """A training that was killed when it had checkpoints of its third and fourth epoch and a snapshot of the latter."""
     training = Training(tmp_path_factory.mktemp("killed"), data, "train", {"run": run(epochs=5, **SMALL)}, [0, 2, 4, 5])
-    training.start(before="write unfinished/snapshots/epoch00005.safetensors", number=signal.SIGKILL).end()
+    training.start(before="write unfinished/snapshots/epoch000005.safetensors", number=signal.SIGKILL).end()
     return training
 
 
@@ -366,15 +377,15 @@ def save_another_state(folder: Path) -> None:
 
 
 def lose_the_snapshot(folder: Path) -> None:
-    (folder / "snapshots" / "epoch00004.safetensors").unlink()
+    (folder / "snapshots" / "epoch000004.safetensors").unlink()
 
 
 def truncate_the_snapshot(folder: Path) -> None:
-    cut(folder / "snapshots" / "epoch00004.safetensors")
+    cut(folder / "snapshots" / "epoch000004.safetensors")
 
 
 def flip_a_bit_of_the_snapshot(folder: Path) -> None:
-    flip(folder / "snapshots" / "epoch00004.safetensors")
+    flip(folder / "snapshots" / "epoch000004.safetensors")
 
 
 def cut(path: Path) -> None:

@@ -16,6 +16,9 @@ from tests.conftest import ROOT, Workflow
 from tests.workflow.slurm_cluster import SlurmCluster, missing_programs
 
 
+FIGURE = "results/figures/small/nc_evolution.pdf"
+
+
 @pytest.fixture(scope="module")
 def cluster():
     """A node with two GPUs; skipped where SLURM is not installed, unless EQUAL_LOSSES_REQUIRE_ALL is set."""
@@ -40,11 +43,11 @@ def study(tmp_path, small_config) -> Workflow:
 
 
 def submit(study: Workflow, cluster: SlurmCluster, *arguments: str) -> subprocess.Popen:
-    """Start Snakemake with the profile, on the login node as it were."""
+    """Start Snakemake with the profile on one figure, on the login node as it were."""
     site = ["--default-resources", "slurm_partition=main", "--slurm-no-account", "--workflow-profile", "none"]
     pace = ["--seconds-between-status-checks", "2", "--slurm-init-seconds-before-status-checks", "2"]
     return subprocess.Popen(
-        study.command("--profile", str(ROOT / "profiles" / "slurm"), *site, *pace, *arguments),
+        study.command("--profile", str(ROOT / "profiles" / "slurm"), *site, *pace, *arguments, FIGURE),
         cwd=study.directory,
         env=cluster.environment,
         stdout=subprocess.PIPE,
@@ -90,7 +93,7 @@ def test_a_study_runs_to_its_figures_through_a_requeue_with_a_device_for_each_tr
     resumed = re.search(r"training on .* from epoch (\d+)", log_of(study, "FL"))
     assert 3 <= int(resumed[1]) < 60
     assert f"given by SLURM job {given['FL'][2]}" in log_of(study, "FL")
-    assert (study.directory / "results/figures/small/nc_evolution.pdf").exists()
+    assert (study.directory / FIGURE).exists()
 
     alone = Workflow(tmp_path_factory.mktemp("alone"), study.config)
     run = study.folder("small/FL/width1/epochs60/seed1").relative_to(study.directory)

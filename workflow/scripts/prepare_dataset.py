@@ -10,5 +10,5 @@ with job(snakemake) as task:
 
     source = dict(task.settings["source"])
     images = datasets.load(source.pop("kind"))(**source)
-    files = [Path(source["root"], name) for name in task.settings["files"] or ()]
+    files = [Path(source["root"]).expanduser() / name for name in task.settings["files"] or ()]
     prepare(task.folder, images, sources=files, **task.settings["split"])

@@ -57,7 +57,7 @@ def superseded(studies: Sequence[Steps], directory: Path) -> dict[str, list[Path
     names = {name for steps in studies for name in (steps.study.name, *steps.study.experiments)}
     found = defaultdict(list)
     for part in KEYED:
-        for path in sorted((directory / RESULTS / part).rglob("*")):
+        for path in sorted((directory / RESULTS / part).rglob("[!.]*")):
             result = path.relative_to(directory)
             result = str(result.with_name(result.name.partition(".")[0]))
             is_keyed = re.fullmatch(KEY, Path(result).name)

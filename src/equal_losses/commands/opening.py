@@ -30,7 +30,7 @@ def opened(files: Sequence[Path], directory: Path = Path()) -> Steps:
     if not directory.is_dir():
         raise InputError(f"--directory: {directory}: no such folder; expected the one that has results/")
     study = Study(configuration.load(files or [DEMO]))
-    steps = Steps(study, Codebase(), directory, listing.found(study))
+    steps = Steps(study, Codebase(), directory, listing.found(study, directory))
     page = content.step(steps)
     steps.by_path[page.path] = page
     return steps

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from equal_losses.running.progress import EPOCH
@@ -52,14 +52,22 @@ class Training:
 
 
 def of_study(steps: Steps) -> list[Training]:
-    """Every run of a study, and of the trunks those that run or failed."""
+    """Every run of a study; and of datasets and trunks those that run or failed."""
     trainings = []
     for experiment in steps.study.experiments.values():
         candidates = [run for choice in experiment.choices for run in choice.candidates]
         trainings += [_of_run(run, steps) for run in (*experiment.runs, *candidates)]
-        trunks = ((trunk, steps.trunk(trunk)) for trunk in experiment.trunks)
-        logged = (_of_logs(step, steps.root, [step.file("train_trunk.log")], trunk.to) for trunk, step in trunks)
-        trainings += [trunk for trunk in logged if trunk.state in ("running", "failed")]
+        for trunk in experiment.trunks:
+            step = steps.trunk(trunk)
+            log = step.file("train_trunk.log")
+            members = [run.name for run in trunk.longest.members] if isinstance(trunk.longest, Stack) else [None]
+            found = _of_log(step, steps.root, log, trunk.to, members[0])
+            if found.state == "failed" or (found.state == "running" and found.epoch < trunk.to):
+                trainings.append(found)
+    for step in map(steps.dataset, steps.study.datasets):
+        found = _of_log(step, steps.root, step.file("prepare_dataset.log"), 0)
+        if found.state == "failed" and not steps.is_there(step.file(RECORD)):
+            trainings.append(found)
     return trainings
 
 
@@ -67,7 +75,7 @@ def totals(trainings: Iterable[Training]) -> dict[str, object]:
     """Runs by state, epochs, and the hours that are left at the rate of what is running."""
     trainings = list(trainings)
     counts = Counter(training.state for training in trainings)
-    left = sum(training.epochs - training.epoch for training in trainings if training.state != "done")
+    left = sum(training.epochs - training.epoch for training in trainings)
     rate = sum(training.epochs_per_hour or 0 for training in trainings)
     return {
         **{state: counts[state] for state in STATES},
@@ -103,31 +111,38 @@ def _line(training: Training) -> str:
 
 
 def _hours(hours: float) -> str:
-    return f"{int(hours)}:{round(60 * (hours % 1)):02d} h"
+    minutes = round(60 * hours)
+    return f"{minutes // 60}:{minutes % 60:02d} h"
 
 
 def _of_run(run: Run, steps: Steps) -> Training:
     step = steps.run(run) if run.decay is None else steps.training(run)
     if not steps.is_there(step.file(RECORD)):
         # A run that will be linked is as far as what it will be linked to.
-        sources = [steps.training(source) for source in run.sources] or [step]
-        logs = [source.file("train.log") for source in sources]
+        sources = {steps.training(source): source for source in run.sources or [run]}
         member = run.name if run.sources and isinstance(run.sources[0], Stack) else None
-        return _of_logs(step, steps.root, logs, run.epochs, member)
+        left = [source for source in sources if not steps.is_there(source.file(RECORD))]
+        found = [_of_log(source, steps.root, source.file("train.log"), run.epochs, member) for source in left]
+        found.sort(key=lambda training: ("running", "failed", "stopped", "waiting").index(training.state))
+        return (
+            replace(found[0], name=_name(step)) if found else Training(_name(step), "waiting", run.epochs, run.epochs)
+        )
     # What is left after training takes seconds; only its failure is worth a word.
-    after = (
-        [steps.features(run).file("extract_features.log"), steps.metrics(run).file(".log")] if run.decay is None else []
-    )
-    last = _of_logs(step, steps.root, after, run.epochs)
-    error = {"error": last.error, "log": last.log} if last.state == "failed" else {}
-    return Training(_name(step), "failed" if error else "done", run.epochs, run.epochs, **error)
+    after = []
+    if run.decay is None:
+        measured = [steps.features(source) for source in (*run.sources, run)]
+        after = [*(each.file("extract_features.log") for each in measured), steps.metrics(run).file(".log")]
+    for log in after:
+        last = _of_log(step, steps.root, log, run.epochs)
+        if last.state == "failed":
+            return replace(last, epoch=run.epochs)
+    return Training(_name(step), "done", run.epochs, run.epochs)
 
 
-def _of_logs(step: Step, root: Path, logs: list[str], epochs: int, member: str | None = None) -> Training:
-    found = [log for log in logs if (root / log).exists()]
-    if not found:
+def _of_log(step: Step, root: Path, log: str, epochs: int, member: str | None = None) -> Training:
+    """What a log says of a training; `member` is its name in a stack."""
+    if not (root / log).exists():
         return Training(_name(step), "waiting", 0, epochs)
-    log = found[-1]
     content = (root / log).read_text(encoding="utf-8", errors="replace")
     last = content.rstrip().rpartition("\n")[2]
     rows = (row for row in EPOCH.finditer(content) if row["member"] == member)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import difflib
 import json
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 from equal_losses.commands import opening
 from equal_losses.running.errors import InputError
 from equal_losses.running.files import read_json
-from equal_losses.running.records import RECORD
+from equal_losses.running.records import RECORD, is_made
 from equal_losses.study.keys import Steps
 from equal_losses.study.step import Step
 
@@ -41,10 +42,12 @@ def run(options: argparse.Namespace) -> None:
     if not there:
         print("  there: none; it was never made")
     for path, record in there:
-        print(f"  there: {record.get('key')} ({path})")
-        if record.get("key") == step.key:
+        print(f"  there: {record['error']}" if "error" in record else f"  there: {record.get('key')} ({path})")
+        if is_made(path, step.key):
             print("    the same: nothing is to be done")
-        for line in _differences(record, step.ingredients):
+        elif record.get("key") == step.key:
+            print("    the same, but a file of it is gone")
+        for line in () if "error" in record else _differences(record, step.ingredients):
             print(f"    {line}")
 
 
@@ -54,17 +57,15 @@ def _found(steps: Steps, target: str) -> Step:
     Raises:
         InputError: where the study has no such result, or the folder is that of several.
     """
-    path = target.rstrip("/")
-    for each in (path, *map(str, Path(path).parents), str(Path(path).with_suffix(""))):
-        if each in steps.by_path:
-            return steps.by_path[each]
-    places = {}
+    places = defaultdict(list)
     for step in steps.by_path.values():
-        places.setdefault(step.place.removesuffix("/{key}"), []).append(step)
-    for each in (path, str(Path(path).parent)):
-        if len(places.get(each, [])) == 1:
-            return places[each][0]
-    close = difflib.get_close_matches(path, [*steps.by_path, *places], n=1)
+        places[step.path] = [step]
+        places[step.place.removesuffix("/{key}")].append(step)
+    path = Path(target)
+    for each in (path, path.with_name(path.name.partition(".")[0] or "-") if path.name else path, *path.parents):
+        if len(places.get(str(each), ())) == 1:
+            return places[str(each)][0]
+    close = difflib.get_close_matches(str(path), places, n=1)
     hint = f" (did you mean {close[0]}?)" if close else ""
     raise InputError(f"{target}: no result of this study{hint}; expected a path below results/")
 
@@ -73,14 +74,14 @@ def _records(steps: Steps, step: Step) -> Iterator[tuple[Path, dict]]:
     """The records of what is there at the place of a step, whatever their keys."""
     if step.is_keyed:
         folder = steps.root / Path(step.place).parent
-        found = sorted([*folder.glob(f"*/{RECORD}"), *folder.glob("*.json")])
+        paths = [*folder.glob(f"*/{RECORD}"), *folder.glob(f"{'[0-9a-f]' * 20}.json")]
     else:
-        found = [path] if (path := steps.root / f"{step.path}.json").exists() else []
-    for path in found:
+        paths = [path for path in [steps.root / step.file(".json")] if path.exists()]
+    for path in sorted(paths):
         try:
             yield path, read_json(path)
         except InputError as error:
-            print(f"  there: {error}")
+            yield path, {"error": error}
 
 
 def _differences(there: dict, wanted: dict) -> Iterator[str]:

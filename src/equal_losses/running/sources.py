@@ -17,8 +17,7 @@ def source_hash(path: Path) -> str:
     """Twenty hex digits of a file's content; of a Python file without comments, docstrings and layout."""
     content = path.read_bytes()
     if path.suffix == ".py":
-        # Unparsed source and not a dump of the tree, whose form changes between Python versions.
-        content = ast.unparse(_without_docstrings(ast.parse(content, str(path)))).encode()
+        content = repr(_plain(_without_docstrings(ast.parse(content, str(path))))).encode()
     return hashlib.sha256(content).hexdigest()[:20]
 
 
@@ -31,6 +30,14 @@ def check_code(code: Mapping[str, str]) -> None:
     for name, expected in code.items():
         if not (ROOT / name).exists() or source_hash(ROOT / name) != expected:
             raise InputError(f"{name}: changed since the workflow was started; run the same command again")
+
+
+def _plain(node: object) -> object:
+    """A syntax tree as tuples, without what is empty: new versions of Python add fields that old code does not use."""
+    if isinstance(node, ast.AST):
+        fields = [(name, _plain(value)) for name, value in ast.iter_fields(node)]
+        return type(node).__name__, [(name, value) for name, value in fields if value not in (None, [])]
+    return [_plain(item) for item in node] if isinstance(node, list) else node
 
 
 def _without_docstrings(tree: ast.Module) -> ast.Module:

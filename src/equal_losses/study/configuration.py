@@ -66,6 +66,7 @@ def validated(config: Mapping) -> dict:
             if value is not None  # how an overlay takes an experiment out
         }
     config = _completed(config, schema, fill=True)
+    _check_finite(config, "")
     _check(config, schema, "")
     for name, loss in config["losses"].items():
         config["losses"][name] = _with_kind(loss, f"losses.{name}", "losses")
@@ -108,8 +109,10 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         seen = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
+            line = key_node.start_mark.line + 1
+            if not isinstance(key, str | int | float | bool | None):
+                raise InputError(f"{self.name}, line {line}: a {type(key).__name__} as a key; expected text")
             if key in seen:
-                line = key_node.start_mark.line + 1
                 raise InputError(f"{self.name}, line {line}: key {key!r} is there twice; expected each key once")
             seen.add(key)
         return super().construct_mapping(node, deep)
@@ -121,11 +124,23 @@ def _read(path: Path) -> dict:
             value = yaml.load(file, _UniqueKeyLoader)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}; expected a readable YAML file") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(value, dict):
         raise InputError(f"{path}: holds {type(value).__name__}; expected a mapping of keys to values")
+    _check_finite(value, f"{path}: ")
     return value
+
+
+def _check_finite(value: object, place: str, inside: tuple[int, ...] = ()) -> None:
+    """Raise InputError for a number that is infinite or none, and for a mapping or list that is inside of itself."""
+    if id(value) in inside:
+        raise InputError(f"{place}: inside of itself; expected a mapping or list with an end")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{place}: {value}; expected a finite number")
+    items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        _check_finite(item, _place(place, [key]), (*inside, id(value)))
 
 
 def _merged(base: object, over: object) -> object:
@@ -141,7 +156,9 @@ def _completed(value: object, schema: Mapping, *, fill: bool) -> object:
     types = schema.get("type", [])
     types = [types] if isinstance(types, str) else types
     if isinstance(value, str):
-        return _number_from_text(value, types)
+        value = _number_from_text(value, types)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)  # 3 and 3.0 are one number, and have one key
     if isinstance(value, list):
         return [_completed(item, schema.get("items", {}), fill=fill) for item in value]
     if isinstance(value, Mapping):
@@ -187,6 +204,8 @@ def _explained(error: jsonschema.ValidationError, where: str) -> str:
     if error.validator == "required":
         missing = next(key for key in error.validator_value if key not in error.instance)
         return f"{_place(place, [missing])}: missing; it has no default"
+    if error.validator == "minProperties":
+        return f"{place}: empty; expected one or more"
     if "propertyNames" in error.absolute_schema_path:
         return f"{place}: name {error.instance!r}; expected a letter, then at most 59 letters, digits, - and _"
     return f"{place}: {error.instance!r}; allowed: {_allowed(error.schema)}"

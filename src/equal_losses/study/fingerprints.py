@@ -56,7 +56,7 @@ class Codebase:
             elif isinstance(node, ast.ImportFrom):
                 module = _resolved(path, node)
                 # A name may be a module of the package or something in it.
-                names |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
+                names |= {f"{module}.{alias.name}" for alias in node.names}
                 if any(alias.name == "*" for alias in node.names):
                     names |= {f"{module}.{each.stem}" for each in self._folder(module).glob("*.py")}
         return [file for name in sorted(names) for file in self._files(name)]

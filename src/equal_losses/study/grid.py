@@ -269,14 +269,20 @@ class Run(Training):
         """Everything that determines the trained weights, but for the data and the code."""
         config = self.experiment.config
         candidate = {"weight_decay": self.decay} if isinstance(self.decay, float | int) else {}
+        training = {key: value for key, value in config["training"].items() if key != "test_normalization"}
         return {
             "loss": self.experiment.study.config["losses"][self.loss],
             "network": {**config["network"], "width": self.width},
             "epochs": self.epochs,
             "seed": self.seed,
-            **config["training"],
+            **training,
             **candidate,
         }
+
+    @property
+    def measured_settings(self) -> dict:
+        """What features depend on beside the weights: the same, and how test images are normalised."""
+        return {**self.settings, "test_normalization": self.experiment.config["training"]["test_normalization"]}
 
 
 @dataclass(frozen=True)

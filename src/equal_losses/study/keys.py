@@ -250,8 +250,9 @@ class Steps:
 
     def _features(self, step: Step, training: Run | Stack) -> Step:
         is_stack = isinstance(training, Stack)
+        runs = {run.name: run.measured_settings for run in training.members} if is_stack else training.measured_settings
         settings = {
-            **_trained(training),
+            "members" if is_stack else "run": runs,
             "snapshot_epochs": training.snapshot_epochs,
             "augmented": training.experiment.config["augmented_features"],
         }
@@ -288,7 +289,7 @@ class Steps:
         runs = experiment.largest_runs
         settings = {
             "experiment": experiment.name,
-            "runs": [run.settings for run in runs],
+            "runs": [run.measured_settings for run in runs],
             "losses": [run.loss for run in runs],
             "pairs": experiment.model_pairs,
         }

@@ -20,14 +20,21 @@ from equal_losses.study.paths import DATASET_LISTING
 Listing = Mapping[str, int]
 
 
-def found(study: Study) -> dict[str, Listing]:
-    """The files of each dataset that has a folder of its own; none where the folder is not there."""
-    listings = {}
+def found(study: Study, directory: Path = Path()) -> dict[str, Listing]:
+    """The files of each dataset that has a folder of its own.
+
+    Args:
+        directory: where the workflow runs. A folder that is not there for the moment has the files of the last time.
+    """
+    listings = saved(study, directory)
     for name in study.datasets:
         source = study.dataset_source(name)
-        if source.get("root") is not None and kinds.has_function("datasets", source["kind"], "files"):
-            files = import_module(f"equal_losses.datasets.{source['kind']}").files(source["root"])
-            listings[name] = {str(path.relative_to(source["root"])): path.stat().st_size for path in files}
+        if source.get("root") is None or not kinds.has_function("datasets", source["kind"], "files"):
+            continue
+        folder = directory / Path(source["root"]).expanduser()
+        if folder.exists() or name not in listings:
+            files = import_module(f"equal_losses.datasets.{source['kind']}").files(str(folder))
+            listings[name] = {str(path.relative_to(folder)): path.stat().st_size for path in files}
     return listings
 
 
