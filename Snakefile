@@ -60,8 +60,8 @@ include: "workflow/rules/report.smk"
 
 
 rule all:
-    default_target: True
     input:
+        rules.tables.input,
         rules.figures.input,
         rules.theory.input,
         f"{STUDY}/claims.csv".format(study=study.name),

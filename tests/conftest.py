@@ -173,7 +173,7 @@ class Workflow:
         from equal_losses.study.keys import Steps
 
         study = Study(copy.deepcopy(self.config))
-        steps = Steps(study, Codebase(self.root), self.directory, listing.found(study))
+        steps = Steps(study, Codebase(self.root), self.directory, listing.found(study, self.directory))
         page = content.step(steps)
         steps.by_path[page.path] = page
         return steps

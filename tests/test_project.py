@@ -90,11 +90,11 @@ READ_TABLES = [
     "choose_weight_decay.py",
     "claims.py",
     "collect.py",
-    "compare.py",
     "figure.py",
     "link.py",
     "nc_metrics.py",
     "page.py",
+    "table.py",
     "theory_tables.py",
 ]
 USE_NETWORKS = [

@@ -13,7 +13,7 @@ import yaml
 
 from equal_losses.claims.evidence import NOT_DECIDED, NOT_SUPPORTED, SUPPORTED, Evidence
 from equal_losses.claims.ledger import ledger
-from equal_losses.statistics.equivalence import pairwise_equivalence
+from equal_losses.statistics.equivalence import equivalence
 
 CONFIG = Path(__file__).parents[2] / "config"
 LOSSES = ("CE", "FL", "MSE")
@@ -57,8 +57,8 @@ def evidence(*, seeds=5, widths=(0.5, 1), change=None, cka=0.99, spread=0.0005) 
                 value = cka if (split, part) == ("train", "features") and comparison != "seeds" else 0.5
                 pairs.append((comparison, split, part, first, one, second, other, value))
     names = "comparison split part first_loss first_seed second_loss second_seed cka"
-    equivalence = pairwise_equivalence(runs, margin=THRESHOLDS["margin"], significance=THRESHOLDS["significance"])
-    return Evidence(runs, equivalence, pd.DataFrame(pairs, columns=names.split()), THRESHOLDS)
+    compared = equivalence(runs, margin=THRESHOLDS["margin"], significance=THRESHOLDS["significance"])
+    return Evidence(runs, compared, pd.DataFrame(pairs, columns=names.split()), THRESHOLDS)
 
 
 def verdicts(part: Evidence) -> dict[str, set[str]]:

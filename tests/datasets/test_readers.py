@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from equal_losses.datasets.prepared import pixel_statistics
 from equal_losses.datasets.cifar10 import cifar10
 from equal_losses.datasets.cifar100 import cifar100
 from equal_losses.datasets.fashion_mnist import fashion_mnist
 from equal_losses.datasets.mini_imagenet import mini_imagenet
 from equal_losses.datasets.mnist import mnist
+from equal_losses.datasets.prepared import pixel_statistics
 
 from . import tiny_datasets as tiny
 from .errors import fails

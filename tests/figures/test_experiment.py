@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 
 from equal_losses.figures import experiment, style
 from equal_losses.statistics import tables
-from equal_losses.statistics.correlation import collapse_and_accuracy
-from equal_losses.statistics.equivalence import pairwise_equivalence
+from equal_losses.statistics.correlation import correlation
+from equal_losses.statistics.equivalence import equivalence
 
 from ..statistics.experiments import alignment_of, runs_on_disk
 
@@ -30,8 +30,8 @@ def tables_of(runs: pd.DataFrame, trajectories: pd.DataFrame) -> dict[str, pd.Da
         "runs": runs,
         "trajectories": trajectories,
         "alignment": alignment_of(runs),
-        "equivalence": pairwise_equivalence(runs, margin=0.01, significance=0.05),
-        "correlation": collapse_and_accuracy(runs, significance=0.05, resamples=100, seed=0),
+        "equivalence": equivalence(runs, margin=0.01, significance=0.05),
+        "correlation": correlation(runs, significance=0.05, resamples=100, seed=0),
     }
 
 
@@ -91,7 +91,7 @@ def test_accuracy_gap_is_against_the_first_loss(toy):
 
 
 def test_equivalence_shows_the_interval_and_the_verdict_of_each_pair(toy):
-    table = pairwise_equivalence(toy["runs"], margin=0.5, significance=0.05)
+    table = equivalence(toy["runs"], margin=0.5, significance=0.05)
     table.loc[0, "verdict"] = "different"
     panels = drawn("equivalence", {"equivalence": table}).axes
     assert [panel.get_title() for panel in panels] == [f"width {w}, {e} epochs" for w in ("0.5", "1") for e in (4, 8)]

@@ -16,8 +16,8 @@ from equal_losses.figures import experiment, style
 from equal_losses.page import page
 from equal_losses.running.files import write_json
 from equal_losses.statistics import tables
-from equal_losses.statistics.correlation import collapse_and_accuracy
-from equal_losses.statistics.equivalence import pairwise_equivalence
+from equal_losses.statistics.correlation import correlation
+from equal_losses.statistics.equivalence import equivalence
 
 from ..statistics.experiments import alignment_of, runs_on_disk
 
@@ -75,8 +75,8 @@ def toy_page(folder: Path, kinds: tuple[str, ...] = ("nc_evolution", "test_accur
         "runs": runs,
         "trajectories": trajectories,
         "alignment": alignment_of(runs),
-        "equivalence": pairwise_equivalence(runs, margin=0.01, significance=0.05),
-        "correlation": collapse_and_accuracy(runs, significance=0.05, resamples=100, seed=0),
+        "equivalence": equivalence(runs, margin=0.01, significance=0.05),
+        "correlation": correlation(runs, significance=0.05, resamples=100, seed=0),
     }
     paths = {name: folder / "tables" / f"{name}.csv" for name in made}
     for name, table in made.items():

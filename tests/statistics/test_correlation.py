@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from equal_losses.statistics.correlation import collapse_and_accuracy
+from equal_losses.statistics.correlation import correlation
 
 LOSSES = ("CE", "FL", "LS", "MSE")
 
@@ -28,7 +28,7 @@ def grid(slope: float, *, of_loss: float = 0.0, seeds: int = 8) -> pd.DataFrame:
 
 
 def correlations(runs: pd.DataFrame) -> pd.DataFrame:
-    table = collapse_and_accuracy(runs, significance=0.05, resamples=500, seed=1)
+    table = correlation(runs, significance=0.05, resamples=500, seed=1)
     return table.set_index(["metric", "held"])
 
 
@@ -74,6 +74,6 @@ def test_the_bootstrap_covers_the_truth_about_as_often_as_it_says():
         x, noise = random.normal(size=(2, 60))
         runs = pd.DataFrame({"nc1": x, "nc2": x, "nc3": x, "final_accuracy_test": 0.5 * x + np.sqrt(0.75) * noise})
         runs = runs.assign(experiment="toy", width=1, epochs=1, loss="CE")
-        row = collapse_and_accuracy(runs, significance=0.1, resamples=200, seed=0).iloc[0]
+        row = correlation(runs, significance=0.1, resamples=200, seed=0).iloc[0]
         covered += row["interval_low"] <= truth <= row["interval_high"]
     assert 0.8 <= covered / 100 <= 0.97

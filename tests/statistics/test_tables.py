@@ -11,8 +11,8 @@ import pytest
 from equal_losses.metrics.collapse import collapse_metrics, feature_statistics
 from equal_losses.running.errors import InputError
 from equal_losses.statistics import tables
-from equal_losses.statistics.correlation import collapse_and_accuracy
-from equal_losses.statistics.equivalence import pairwise_equivalence
+from equal_losses.statistics.correlation import correlation
+from equal_losses.statistics.equivalence import equivalence
 
 from .experiments import alignment_of, runs_on_disk
 
@@ -114,8 +114,8 @@ def test_every_table_has_the_columns_that_its_readers_rely_on(experiment):
         "runs": runs,
         "trajectories": trajectories,
         "alignment": alignment_of(runs),
-        "equivalence": pairwise_equivalence(runs, margin=0.01, significance=0.05),
-        "correlation": collapse_and_accuracy(runs, significance=0.05, resamples=100, seed=0),
+        "equivalence": equivalence(runs, margin=0.01, significance=0.05),
+        "correlation": correlation(runs, significance=0.05, resamples=100, seed=0),
     }
     assert made.keys() == tables.COLUMNS.keys()
     for name, table in made.items():

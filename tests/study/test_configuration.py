@@ -38,7 +38,7 @@ NAME = "expected a letter, then at most 59 letters, digits, - and _"
         ("losses.2x", {"kind": "cross_entropy"}, f"losses: name '2x'; {NAME}"),
         ("experiments.a/b", {}, f"experiments: name 'a/b'; {NAME}"),
         (f"datasets.{'a' * 61}", {"kind": "digits"}, f"datasets: name '{'a' * 61}'; {NAME}"),
-        ("name", "a b", "name: 'a b'; allowed: text like ^[A-Za-z][A-Za-z0-9_-]{0,59}$"),
+        ("name", "a b", "name: 'a b'; allowed: a letter, then at most 59 letters, digits, - and _"),
         # One of a few
         ("losses.CE.kind", "cross_entrpy", "losses.CE.kind: 'cross_entrpy' (did you mean cross_entropy?); allowed: cross_entropy, focal, "),
         ("datasets.digits.kind", "digitz", "datasets.digits.kind: 'digitz' (did you mean digits?); allowed: cifar10, "),
@@ -69,7 +69,7 @@ NAME = "expected a letter, then at most 59 letters, digits, - and _"
         ("experiments.small.seeds", 3, "experiments.small.seeds: 3; allowed: a list of one or more different items, each a whole number >= 0"),
         ("experiments.small.seeds", [], "experiments.small.seeds: []; allowed: a list of one or more different items"),
         ("experiments.small.losses", ["CE", "CE"], "experiments.small.losses: ['CE', 'CE']; allowed: a list of one or more different items, each text"),
-        ("experiments.small.widths", [1, 1.0], "experiments.small.widths: [1, 1.0]; allowed: a list of one or more different items, each a number > 0"),
+        ("experiments.small.widths", [1, 1.0], "experiments.small.widths: [1, 1]; allowed: a list of one or more different items, each a number > 0"),
         ("experiments.small", 3, "experiments.small: 3; allowed: a mapping"),
         ("losses.CE", None, "losses.CE: None; allowed: a mapping"),
         ("losses.CE.kind", 3, "losses.CE.kind: 3; allowed: text"),
@@ -134,7 +134,7 @@ def test_a_figure_that_asks_for_a_table_that_there_is_not_is_named(small_config,
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_number_is_finite(small_config, path, value):
     put(small_config, path, value)
-    with pytest.raises(InputError, match=f"^{path}: {value}; allowed: a number"):
+    with pytest.raises(InputError, match=f"^{path}: {value}; expected a finite number"):
         configuration.validated(small_config)
 
 
@@ -146,7 +146,7 @@ def test_a_name_ends_where_its_letters_end(small_config):
 
 def test_a_study_without_experiments_is_told_to_have_one(small_config):
     small_config["experiments"] = {"small": None}
-    with pytest.raises(InputError, match=r"^experiments: \{\}; (allowed|expected): .*(one or more|at least one)"):
+    with pytest.raises(InputError, match="^experiments: empty; expected one or more"):
         configuration.validated(small_config)
 
 
@@ -241,7 +241,7 @@ def test_a_key_that_is_there_twice_is_an_error(tmp_path, read):
         (b"a:\n\tb: 1\n", "not YAML: "),
         (b"\x00\x01", "not YAML: "),
         (b"name: caf\xe9\n", "not YAML: "),
-        (b"{{ name }}: 1\n", "not YAML: "),
+        (b"{{ name }}: 1\n", ", line 1: a dict as a key"),
     ],
     ids=["missing", "list", "comment", "open bracket", "tab", "zero bytes", "latin-1", "key that is a mapping"],
 )
@@ -251,7 +251,7 @@ def test_an_unusable_file_is_named_in_one_line(tmp_path, content, message):
         path.write_bytes(content)
     with pytest.raises(InputError) as raised:
         configuration.load([path])
-    assert f"study.yaml: {message}" in str(raised.value)
+    assert message in str(raised.value).partition("study.yaml")[2]
     assert "\n" not in str(raised.value)
 
 

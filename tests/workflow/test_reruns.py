@@ -125,7 +125,7 @@ def test_a_changed_figure_is_that_figure_and_the_page(edited):
 
 def test_a_changed_margin_is_the_comparison_its_figures_and_the_product(study):
     study.config["evidence"] = {"margin": 0.02}
-    assert study.to_do() == {"tables/small/equivalence", "tables/small/correlation", *COMPARED, *PRODUCT}
+    assert study.to_do() == {"tables/small/equivalence", "figures/small/equivalence", *PRODUCT}
 
 
 def test_a_changed_threshold_of_a_claim_is_the_claims_and_the_page(study):

@@ -15,7 +15,6 @@ import pytest
 from tests.conftest import ROOT, Workflow
 from tests.workflow.slurm_cluster import SlurmCluster, missing_programs
 
-
 FIGURE = "results/figures/small/nc_evolution.pdf"
 
 

@@ -40,9 +40,9 @@ def task(wildcards, output):
     return (steps.by_path.get(str(path.parent)) or step_at(str(path.with_suffix("")))).for_job
 
 
-def caption(package):
-    """The caption of a figure. It depends on `threads` in name only, so that no other caption draws a figure again."""
-    return lambda wildcards, threads: kinds.caption(package, wildcards.figure)
+def caption(package, wildcard="figure"):
+    """The caption of a figure or table. It depends on `threads` in name only, so that no other caption makes it again."""
+    return lambda wildcards, threads: kinds.caption(package, wildcards[wildcard])
 
 
 def compute(wildcards, threads):

@@ -6,7 +6,7 @@ rule figure:
         pdf=f"{FIGURES}/{{figure}}.pdf",
         png=report(
             f"{FIGURES}/{{figure}}.png",
-            caption="../report/figure.rst",
+            caption="../report/caption.rst",
             category="Figures",
             subcategory="{experiment}",
             labels={"figure": "{figure}"},

@@ -23,26 +23,33 @@ rule collect:
         "../scripts/collect.py"
 
 
-rule compare:
+rule table:
     input:
-        unpack(inputs(f"{TABLES}/equivalence")),
-        wanted=wanted(f"{TABLES}/equivalence", f"{TABLES}/correlation"),
+        unpack(inputs(f"{TABLES}/{{table}}")),
+        wanted=wanted(f"{TABLES}/{{table}}"),
     output:
-        equivalence=report(
-            f"{TABLES}/equivalence.csv",
-            caption="../report/equivalence.rst",
+        table=report(
+            f"{TABLES}/{{table}}.csv",
+            caption="../report/caption.rst",
             category="Tables",
             subcategory="{experiment}",
-            labels={"table": "equivalence"},
+            labels={"table": "{table}"},
         ),
-        correlation=f"{TABLES}/correlation.csv",
-        made=made(f"{TABLES}/equivalence", f"{TABLES}/correlation"),
+        made=made(f"{TABLES}/{{table}}"),
     log:
-        f"{TABLES}/compare.log",
+        f"{TABLES}/{{table}}.log",
+    wildcard_constraints:
+        table="|".join(kinds.kinds("statistics")),
     localrule: True
     conda:
         "../../envs/environment.yaml"
     params:
         step=task,
+        caption=caption("statistics", "table"),
     script:
-        "../scripts/compare.py"
+        "../scripts/table.py"
+
+
+rule tables:
+    input:
+        [each.file(".csv") for each in steps.tables],

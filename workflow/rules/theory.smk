@@ -44,7 +44,7 @@ use rule figure as theory_figure with:
         pdf=f"{THEORY_FIGURES}/{{figure}}.pdf",
         png=report(
             f"{THEORY_FIGURES}/{{figure}}.png",
-            caption="../report/figure.rst",
+            caption="../report/caption.rst",
             category="Theory",
             labels={"figure": "{figure}"},
         ),

@@ -8,10 +8,16 @@ import numpy as np
 import pandas as pd
 
 from equal_losses.claims.evidence import NOT_SUPPORTED, SUPPORTED, Evidence
-from equal_losses.claims.zhou2022 import CLAIMS, THEOREMS
+from equal_losses.claims.zhou2022 import CLAIMS as ZHOU_2022
+from equal_losses.claims.zhou2022 import THEOREMS
 from equal_losses.running.words import count
 
 COLUMNS = ("name", "claim", "experiment", "subject", "verdict", "numbers", "rule", "source", "seeds")
+
+# The claims of each paper, in the order of the ledger.
+CLAIMS = [
+    *ZHOU_2022,
+]
 
 _THEORY_RULE = "Every computed statement of this place holds within its tolerance, or without a case against it."
 

@@ -119,7 +119,7 @@ def _of_run(run: Run, steps: Steps) -> Training:
     step = steps.run(run) if run.decay is None else steps.training(run)
     if not steps.is_there(step.file(RECORD)):
         # A run that will be linked is as far as what it will be linked to.
-        sources = {steps.training(source): source for source in run.sources or [run]}
+        sources = [steps.training(source) for source in run.sources or [run]]
         member = run.name if run.sources and isinstance(run.sources[0], Stack) else None
         left = [source for source in sources if not steps.is_there(source.file(RECORD))]
         found = [_of_log(source, steps.root, source.file("train.log"), run.epochs, member) for source in left]

@@ -59,8 +59,8 @@ def _found(steps: Steps, target: str) -> Step:
     """
     places = defaultdict(list)
     for step in steps.by_path.values():
-        places[step.path] = [step]
-        places[step.place.removesuffix("/{key}")].append(step)
+        for place in {step.path, step.place.removesuffix("/{key}")}:
+            places[place].append(step)
     path = Path(target)
     for each in (path, path.with_name(path.name.partition(".")[0] or "-") if path.name else path, *path.parents):
         if len(places.get(str(each), ())) == 1:

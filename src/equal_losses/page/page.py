@@ -17,8 +17,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from equal_losses.claims.evidence import NOT_DECIDED, NOT_SUPPORTED, SUPPORTED
-from equal_losses.claims.ledger import COLUMNS
-from equal_losses.claims.zhou2022 import CLAIMS
+from equal_losses.claims.ledger import CLAIMS, COLUMNS
 from equal_losses.running.files import atomic_path, read_json
 from equal_losses.running.words import count
 from equal_losses.statistics import tables

@@ -13,7 +13,7 @@ COLLAPSE_METRICS = ("nc1", "nc2", "nc3")
 CONTROLS = {"nothing": [], "width, epochs": ["width", "epochs"], "width, epochs, loss": ["width", "epochs", "loss"]}
 
 
-def collapse_and_accuracy(runs: pd.DataFrame, *, significance: float, resamples: int, seed: int) -> pd.DataFrame:
+def correlation(runs: pd.DataFrame, *, significance: float, resamples: int, seed: int) -> pd.DataFrame:
     """Rank correlation of NC1, NC2 and NC3 with test accuracy, both of the last snapshot, over all runs.
 
     Spearman's, and partial: of the ranks, what indicators of the held columns leave unexplained (least squares). The
@@ -57,12 +57,12 @@ def _with_interval(
 ) -> tuple[float, float, float]:
     """The partial rank correlation of x and y (n), given the design (n x p), and the ends of its interval."""
 
-    def correlation(index: np.ndarray, axis: int = -1) -> np.ndarray:
+    def of_runs(index: np.ndarray, axis: int = -1) -> np.ndarray:
         index = index.astype(int)
         return _partial_rank_correlation(x[index], y[index], design[index])
 
     everything = np.arange(len(x))
-    value = float(correlation(everything))
+    value = float(of_runs(everything))
     if not np.isfinite(value):
         return value, np.nan, np.nan
     with warnings.catch_warnings():
@@ -70,7 +70,7 @@ def _with_interval(
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)
         drawn = stats.bootstrap(
             (everything,),
-            correlation,
+            of_runs,
             n_resamples=resamples,
             batch=200,
             method="percentile",

@@ -16,7 +16,7 @@ EQUIVALENT, DIFFERENT, UNDECIDED = "equivalent", "different", "undecided"
 _TESTED = ("interval_low", "interval_high", "p_equivalence", "p_difference")
 
 
-def pairwise_equivalence(runs: pd.DataFrame, *, margin: float, significance: float) -> pd.DataFrame:
+def equivalence(runs: pd.DataFrame, *, margin: float, significance: float) -> pd.DataFrame:
     """Compare the test accuracies of every pair of losses at every (width, epochs), paired by seed.
 
     Two one-sided t tests (TOST, Schuirmann 1987) reject "further apart than the margin", a two-sided t test rejects

@@ -21,8 +21,8 @@ from equal_losses.study import kinds
 
 SCHEMA = ROOT / "config" / "schema.yaml"
 
-# Tables of an experiment that a figure may be drawn from: the parameters of its function.
-TABLES = ("runs", "trajectories", "alignment", "equivalence", "correlation")
+# Tables of an experiment: of its runs, of their features, and those made from these.
+TABLES = ("runs", "trajectories", "alignment", *kinds.kinds("statistics"))
 
 # Keys that datasets of every kind have: how the images are split.
 SPLIT_KEYS = ("split_seed", "stratified", "validation_fraction", "test_fraction")
@@ -207,7 +207,7 @@ def _explained(error: jsonschema.ValidationError, where: str) -> str:
     if error.validator == "minProperties":
         return f"{place}: empty; expected one or more"
     if "propertyNames" in error.absolute_schema_path:
-        return f"{place}: name {error.instance!r}; expected a letter, then at most 59 letters, digits, - and _"
+        return f"{place}: name {error.instance!r}; expected {_allowed(error.schema)}"
     return f"{place}: {error.instance!r}; allowed: {_allowed(error.schema)}"
 
 
@@ -232,7 +232,7 @@ def _allowed(schema: Mapping) -> str:
             at_least = "of one or more " if schema.get("minItems") else "of "
             parts.append(f"a list {at_least}{different}items, each {_allowed(schema['items'])}")
         elif name == "string" and "pattern" in schema:
-            parts.append(f"text like {schema['pattern']}")
+            parts.append(schema.get("description", f"text like {schema['pattern']}"))
         else:
             parts.append(words.get(name, name))
     return " or ".join(parts)

@@ -66,11 +66,6 @@ class Study:
         """How a dataset is split (see `prepared.prepare`)."""
         return {key: self.config["datasets"][dataset][key] for key in configuration.SPLIT_KEYS}
 
-    @property
-    def comparison(self) -> dict:
-        """How runs are compared; the rest of the section `evidence` is thresholds of claims."""
-        return {key: self.config["evidence"][key] for key in ("significance", "margin", "resamples", "seed")}
-
 
 @dataclass(frozen=True)
 class Experiment:

@@ -15,10 +15,12 @@ from typing import Any
 
 from equal_losses.running import records
 from equal_losses.study import kinds, paths
+from equal_losses.study.configuration import TABLES
 from equal_losses.study.fingerprints import Codebase
 from equal_losses.study.grid import CHOSEN, Choice, Experiment, Run, Stack, Study, Trunk
 from equal_losses.study.step import Input, Step, keys_of
-from equal_losses.study.theory import TABLES, loss_kinds
+from equal_losses.study.theory import TABLES as CASE_TABLES
+from equal_losses.study.theory import loss_kinds
 
 SCRIPTS = "workflow/scripts"
 PAGE_TABLES = ("runs", "equivalence", "correlation")
@@ -30,15 +32,7 @@ DATASET_FILES = (
     "manifest.json",
     *(f"{kind}_{split}.npy" for kind in ("images", "labels") for split in ("train", "val", "test")),
 )
-THEORY_TABLES = (*TABLES, "closed_forms", "statements")
-# The tables of an experiment, by the step that makes them.
-EXPERIMENT_TABLES = {
-    "runs": "collect",
-    "trajectories": "collect",
-    "equivalence": "compare",
-    "correlation": "compare",
-    "alignment": "align",
-}
+THEORY_TABLES = (*CASE_TABLES, "closed_forms", "statements")
 
 
 class Steps:
@@ -124,10 +118,11 @@ class Steps:
         return self._step(place, "nc_metrics.py", [], {}, inputs, run)
 
     def table(self, experiment: Experiment, name: str) -> Step:
-        """A table of an experiment."""
-        maker = {"collect": self._collected, "compare": self._compared, "align": self._aligned}[EXPERIMENT_TABLES[name]]
+        """A table of an experiment: of its runs, of their features, or made from other tables."""
         place = f"{paths.TABLES.format(experiment=experiment.name)}/{name}"
-        return self._step(place, *maker(experiment), experiment)
+        if name in kinds.kinds("statistics"):
+            return self._derived(place, experiment, name)
+        return self._step(place, *(self._aligned if name == "alignment" else self._collected)(experiment), experiment)
 
     def figure(self, experiment: Experiment, name: str) -> Step:
         """A figure of an experiment."""
@@ -151,7 +146,7 @@ class Steps:
             for table, cases in theory.cases.items()
         }
         place = f"{paths.THEORY_TABLES.format(study=self.study.name)}/{name}"
-        settings = {"tables": list(TABLES), "closed_forms": theory.closed_form_settings}
+        settings = {"tables": list(CASE_TABLES), "closed_forms": theory.closed_form_settings}
         return self._step(
             place, "theory_tables.py", [], settings, {name: files for name, files in inputs.items() if files}
         )
@@ -161,6 +156,11 @@ class Steps:
         inputs = {table: self.theory_table(table).files(".csv") for table in kinds.arguments("figures.theory", name)}
         place = f"{paths.THEORY_FIGURES.format(study=self.study.name)}/{name}"
         return self._figure(place, "figures.theory", name, inputs, None)
+
+    @cached_property
+    def tables(self) -> list[Step]:
+        """Every table of the experiments."""
+        return [self.table(experiment, name) for experiment in self.study.experiments.values() for name in TABLES]
 
     @cached_property
     def figures(self) -> list[Step]:
@@ -282,8 +282,11 @@ class Steps:
         }
         return "collect.py", [], settings, inputs
 
-    def _compared(self, experiment: Experiment) -> tuple[str, list, object, dict[str, Input]]:
-        return "compare.py", [], self.study.comparison, {"runs": self.table(experiment, "runs").files(".csv")}
+    def _derived(self, place: str, experiment: Experiment, name: str) -> Step:
+        evidence = self.study.config["evidence"]
+        settings = {"table": name, "options": {key: evidence[key] for key in kinds.parameters("statistics", name)}}
+        inputs = {each: self.table(experiment, each).files(".csv") for each in kinds.arguments("statistics", name)}
+        return self._step(place, "table.py", [("statistics", name)], settings, inputs, experiment)
 
     def _aligned(self, experiment: Experiment) -> tuple[str, list, object, dict[str, Input]]:
         runs = experiment.largest_runs
@@ -311,7 +314,7 @@ class Steps:
             yield from map(self.features, measured)
             for run in experiment.runs:
                 yield from (self.run(run), self.features(run), self.metrics(run))
-            yield from (self.table(experiment, name) for name in EXPERIMENT_TABLES)
+        yield from self.tables
         yield from self.figures
         yield from (self.theory_case(table, case) for table, cases in study.theory.cases.items() for case in cases)
         yield from map(self.theory_table, THEORY_TABLES)
