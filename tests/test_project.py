@@ -157,7 +157,7 @@ def test_a_job_that_uses_a_network_does_not_import_pandas(script):
 
 def test_an_extraction_does_not_import_the_compiler(small_config, digits_manifest, tmp_path):
     """It is half of what importing PyTorch takes."""
-    settings = Study(small_config).experiments["small"].runs[0].settings
+    settings = Study(small_config).experiments["small"].runs[0].measured_settings
     code = f"""
 {imports_of(ROOT / "workflow" / "scripts" / "extract_features.py")}
 from equal_losses.training.loop import build_network

@@ -16,7 +16,7 @@ from tests.conftest import ROOT, edit
 
 STUDIES = ROOT / "docs" / "studies"
 README = ROOT / "README.md"
-KEPT = ("demo", "fashion")
+KEPT = ("demo",)
 
 PAGE = """Before.
 

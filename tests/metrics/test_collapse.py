@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from equal_losses.metrics import collapse
-from equal_losses.metrics.collapse import collapse_metrics, feature_statistics, simplex_etf
+from equal_losses.metrics import feature_statistics as statistics
+from equal_losses.metrics.collapse import collapse_metrics, simplex_etf
+from equal_losses.metrics.feature_statistics import feature_statistics
 from equal_losses.running.errors import InputError
 
 from .clusters import clustered
@@ -92,7 +94,7 @@ def test_metrics_equal_their_definitions(case, dtype):
 @pytest.mark.parametrize("rows", [1, 7, 99])
 def test_where_a_block_of_rows_ends_does_not_matter(rows, order, monkeypatch):
     features, labels, weight, bias = clustered(5, 12, [40, 3, 1, 17, 38])
-    monkeypatch.setattr(collapse, "BLOCK_BYTES", rows * features[0].nbytes)
+    monkeypatch.setattr(statistics, "BLOCK_BYTES", rows * features[0].nbytes)
     positions = order(labels) if order is np.argsort else np.arange(len(labels))
     assert_equals_its_definition(features[positions], labels[positions], weight, bias)
 
@@ -112,7 +114,7 @@ def test_one_class_may_be_spread_out_and_the_others_collapsed(spread_out, monkey
     spread = np.where(labels == spread_out, 0.3, 1e-4)[:, None]
     noise = np.random.default_rng(spread_out).normal(size=features.shape)
     features = (weight[labels] + spread * noise).astype(np.float32)
-    monkeypatch.setattr(collapse, "BLOCK_BYTES", 1000 * features[0].nbytes)
+    monkeypatch.setattr(statistics, "BLOCK_BYTES", 1000 * features[0].nbytes)
     assert_equals_its_definition(features, labels, weight, bias)
 
 

@@ -10,7 +10,7 @@ from equal_losses.study.grid import Study
 
 
 def test_features_are_those_of_evaluation_by_the_normalisation_of_their_split(digits, small_config, tmp_path):
-    plain = Study(small_config).experiments["small"].runs[0].settings
+    plain = Study(small_config).experiments["small"].runs[0].measured_settings
     shifted = {**plain, "test_normalization": {"mean": [0.9], "std": [0.2]}}
     models = {"plain": (plain, None), "shifted": (shifted, None)}
     for split, same in (("train", True), ("test", False)):

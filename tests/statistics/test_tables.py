@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from equal_losses.metrics.collapse import collapse_metrics, feature_statistics
+from equal_losses.metrics.collapse import collapse_metrics
+from equal_losses.metrics.feature_statistics import feature_statistics
 from equal_losses.running.errors import InputError
 from equal_losses.statistics import tables
 from equal_losses.statistics.correlation import correlation

@@ -146,7 +146,7 @@ def test_a_name_ends_where_its_letters_end(small_config):
 
 def test_a_study_without_experiments_is_told_to_have_one(small_config):
     small_config["experiments"] = {"small": None}
-    with pytest.raises(InputError, match="^experiments: empty; expected one or more"):
+    with pytest.raises(InputError, match=r"^experiments: empty; expected one or more"):
         configuration.validated(small_config)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from equal_losses.running import weights
 from equal_losses.running.checkpoints import alone
@@ -23,7 +24,7 @@ from equal_losses.training.state import TrainingState
 
 from ..running.jobs import FORK, Process, told, within_job
 from .jobs import COMPUTE, DATA, Data, Training, began
-from .runs import run
+from .runs import TIMED, run, trained
 
 SMALL = {"width": 0.125, "batch_size": 240}
 MEMBERS = {"CE/seed1": run("CE", epochs=3, **SMALL), "FL/seed2": run("FL", seed=2, epochs=3, **SMALL)}
@@ -63,6 +64,14 @@ def whole_stack(tmp_path_factory, data) -> Training:
     return training
 
 
+@pytest.fixture(scope="module")
+def state(digits) -> TrainingState:
+    """The same run, trained by the function."""
+    state = trained(run(epochs=3, **SMALL), digits)
+    assert state.best_epoch < 3, "or the best weights are the last ones"
+    return state
+
+
 def left_over(training: Training) -> list[str]:
     """Files that are no results, and the folder of what an interrupted training goes on from."""
     results = {*read_json(training.record)["files"], RECORD, "train.log"}
@@ -82,18 +91,22 @@ def read_by_the_next_job(training: Training) -> None:
 # What a training leaves
 
 
-def test_a_run_leaves_its_history_its_weights_and_what_it_was(whole):
+def test_a_run_leaves_what_it_was(whole, state):
     record = read_json(whole.folder / "run.json")
     assert (record["key"], record["settings"]) == (whole.key, run(epochs=3, **SMALL))
     assert (record["device"], record["trained_together"]) == ("CPU, 1 thread", 1)
     assert record["data_sha256"].keys() >= {"images_train.npy", "labels_test.npy"}
     assert record["versions"].keys() == {"equal_losses", "python", "torch", "numpy"}
-    history = whole.results["history.csv"]
-    assert [row["epoch"] for row in history] == ["1", "2", "3"]
-    best = max(float(row["val_accuracy"]) for row in history)
-    assert (record["best_val_accuracy"], float(history[record["best_epoch"] - 1]["val_accuracy"])) == (best, best)
-    for name, epoch in (("best", record["best_epoch"]), ("final", 3)):
-        assert weights.load(whole.folder / f"{name}.safetensors")[1] == {"epoch": str(epoch)}
+    assert (record["best_epoch"], record["best_val_accuracy"]) == (state.best_epoch, state.best_val_accuracy)
+
+
+def test_a_run_leaves_its_history_its_best_and_its_last_weights(whole, state):
+    for name, expected, epoch in (("best", state.best_weights, state.best_epoch), ("final", state.weights, 3)):
+        tensors, metadata = weights.load(whole.folder / f"{name}.safetensors")
+        assert metadata == {"epoch": str(epoch)}
+        assert all(torch.equal(tensors[key], tensor) for key, tensor in expected.items())
+    expected = [{key: str(value) for key, value in row.items() if key not in TIMED} for row in state.history]
+    assert whole.results["history.csv"] == expected
 
 
 def test_snapshots_are_those_that_are_wanted_and_the_last_is_the_final_one(whole):
@@ -145,14 +158,23 @@ def trunk_of(place: Path, data: Data, to: int, snapshots: list[int], trunk: Trai
 
 
 def test_a_run_that_goes_on_from_a_trunk_of_a_trunk_ends_with_the_same_bits(new, data, tmp_path):
-    direct = new(epochs=5, snapshots=(0, 1, 2, 5))
+    direct = new(epochs=5, snapshots=(0, 2, 5))
     direct.finish()
     first = trunk_of(tmp_path / "trunks", data, 1, [0, 1])
     second = trunk_of(tmp_path / "trunks", data, 2, [0, 1, 2], first)
-    through = new(epochs=5, snapshots=(0, 1, 2, 5), place=tmp_path / "through", trunk=second)
+    through = new(epochs=5, snapshots=(0, 2, 5), place=tmp_path / "through", trunk=second)
     assert [began(training.finish()) for training in (first, second, through)] == [0, 1, 2]
     assert through.results == direct.results
     assert left_over(first) == left_over(second) == left_over(through) == []
+
+
+@pytest.mark.parametrize(
+    ("script", "what"), [("train_trunk", {"run": MEMBERS["CE/seed1"]}), ("train_stack_trunk", {"members": MEMBERS})]
+)
+def test_a_trunk_that_is_killed_before_it_is_sealed_goes_on_from_its_checkpoint(tmp_path, data, script, what):
+    trunk = Training(tmp_path, data, script, {**what, "to": 2}, [0, 2])
+    assert trunk.start(before="write /key.json", number=signal.SIGKILL).end() == -signal.SIGKILL
+    assert began(trunk.finish()) == 1
 
 
 def test_a_run_that_is_killed_after_its_trunk_goes_on_from_its_checkpoint(new, data, tmp_path):

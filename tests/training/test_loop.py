@@ -44,6 +44,14 @@ def test_another_seed_gives_others(digits):
     assert bits(one)["tensors"] != bits(other)["tensors"]
 
 
+def test_the_initial_weights_are_the_seeds_and_the_same_for_every_loss(digits):
+    first, focal, second = (
+        build_network(settings, digits).classifier.weight for settings in (run(), run("FL"), run(seed=2))
+    )
+    assert torch.equal(first, focal)
+    assert not torch.equal(first, second)
+
+
 @pytest.mark.parametrize("stop", range(8))
 def test_a_training_that_stops_and_goes_on_ends_with_the_same_bits(digits, whole, tmp_path, stop):
     trained(run(), digits, until=stop).save(tmp_path / "state.safetensors")
@@ -93,22 +101,28 @@ def test_of_equally_good_epochs_the_earliest_is_the_best():
     assert (state.best_epoch, state.best_val_accuracy, float(state.best_weights["w"])) == (2, 0.75, 2.0)
 
 
-def test_one_step_is_the_papers_sgd(digits):
+def test_two_steps_are_the_papers_sgd(digits):
     """Momentum, weight decay on every parameter and the clipped norm, against the update written out."""
     settings = run(batch_size=10_000, weight_decay=0.1, clip_norm=0.5, crop_padding=0, flip=False)
     with reproducible(1):
         network = build_network(settings, digits).train()
         images = DeviceImages.load(digits, "train", CPU)
-        order = EpochRandomness(settings, 0, len(images), CPU).order
-        logits, _ = network(Normalization.of(settings, digits, CPU, "train")(images.images[order]))
-        losses.build(settings["loss"])(logits, images.labels[order]).backward()
-        norm = torch.sqrt(sum((p.grad**2).sum() for p in network.parameters()))
-        assert norm > 0.5
-        state = trained(settings, digits, until=1)
-        for name, parameter in network.named_parameters():
-            gradient = parameter.grad * 0.5 / (norm + 1e-6) + 0.1 * parameter.detach()
-            torch.testing.assert_close(state.momentum[name], gradient, rtol=1e-4, atol=1e-6)
-            torch.testing.assert_close(state.weights[name], parameter.detach() - 0.1 * gradient, rtol=1e-4, atol=1e-6)
+        pixels = Normalization.of(settings, digits, CPU, "train")(images.images)
+        velocity = dict.fromkeys(dict(network.named_parameters()), 0)
+        for epoch in range(2):
+            order = EpochRandomness(settings, epoch, len(images), CPU).order
+            network.zero_grad()
+            losses.build(settings["loss"])(network(pixels[order])[0], images.labels[order]).backward()
+            norm = torch.sqrt(sum((p.grad**2).sum() for p in network.parameters()))
+            assert norm > 0.5
+            for name, parameter in network.named_parameters():
+                gradient = parameter.grad * 0.5 / (norm + 1e-6) + 0.1 * parameter.detach()
+                velocity[name] = 0.9 * velocity[name] + gradient
+                parameter.data -= 0.1 * velocity[name]
+    state = trained(settings, digits, until=2)
+    for name, parameter in network.named_parameters():
+        torch.testing.assert_close(state.momentum[name], velocity[name], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(state.weights[name], parameter.detach(), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(("reduction", "step_losses"), [("mean", [1.0, 2.0, 6.0]), ("sum", [2.0, 4.0, 6.0])])

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from equal_losses.datasets.prepared import SPLITS, PreparedDataset
 from equal_losses.metrics import BEST
-from equal_losses.metrics.collapse import FeatureStatistics, feature_statistics
+from equal_losses.metrics.feature_statistics import FeatureStatistics, feature_statistics
 from equal_losses.networks.network import Network
 from equal_losses.running import weights
 from equal_losses.running.files import atomic_path
@@ -71,7 +71,7 @@ def extract(
 
     Returns:
         S = number of snapshots: snapshot (S, text), epoch (S), accuracy_train, accuracy_val, accuracy_test (S, 0..1)
-        and the fields of `collapse.FeatureStatistics`, each with a leading axis S.
+        and the fields of `feature_statistics.FeatureStatistics`, each with a leading axis S.
     """
     splits = {split: DeviceImages.load(dataset, split, device) for split in SPLITS}
     normalizations = {split: Normalization.of(settings, dataset, device, split) for split in SPLITS}

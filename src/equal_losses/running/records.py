@@ -60,7 +60,7 @@ def check(path: str | Path, key: str) -> None:
     """Raise InputError, in one line, unless a file is of the result `key` and as it was written."""
     path, record = Path(path), record_of(path, key)
     content = read_json(record)
-    again = f"remove {record} and run the workflow again to have it made anew"
+    again = f"remove it and {record}, and run the workflow again to have it made anew"
     if content.get("key") != key or digest({name: content.get(name) for name in INGREDIENTS}) != key:
         raise InputError(f"{path}: made of other settings, code or inputs; expected key {key}; {again}")
     if path == record:

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from equal_losses.metrics import BEST
-from equal_losses.metrics.collapse import FeatureStatistics, metrics_from_statistics
+from equal_losses.metrics.collapse import metrics_from_statistics
+from equal_losses.metrics.feature_statistics import FeatureStatistics
 from equal_losses.running.errors import InputError
 from equal_losses.running.files import atomic_path, read_json
 
