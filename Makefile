@@ -1,6 +1,6 @@
 # make demo    set up and run the default study, from its images to its page; another one: CONFIG=config/fashion.yaml
 # make test    set up and run every test
-# make bench   measure what is said of speed, memory and disk, and write docs/performance.md; takes half an hour
+# make bench   measure what is said of speed, memory and disk, and write docs/performance.md; takes an hour
 # make lint    what the tests check of style, alone
 # make clean   remove all results
 

@@ -117,7 +117,7 @@ def finished(run: Run, epochs: int, dataset: PreparedDataset, folder: Path) -> P
     train_run(Task(told, [place / name for name in RUN_FILES]), dataset, settings, None, compute)
     features, metrics = place / "features.npz", place / "metrics.csv"
     snapshots = extraction.snapshots_of_run(place / SNAPSHOTS, place / "best.safetensors", snapshot_epochs)
-    extraction.write_features(features, settings, dataset, snapshots, augmented=False, compute=compute)
+    extraction.write_features(features, run.measured_settings, dataset, snapshots, augmented=False, compute=compute)
     tables.write(metrics, tables.metrics_of_snapshots(features))
     records.seal([features], steps.features(run).ingredients)
     records.seal([metrics], steps.metrics(run).ingredients)

@@ -176,9 +176,9 @@ def random_images(count: int) -> Images:
 
 
 def longest_run(study: str, experiment: str, width: float, loss: str = "CE", seed: int = 1) -> dict:
-    """Settings of a run of any width and of the longest budget, of a study that is shipped."""
+    """Settings of training and extraction of a run, of any width and the longest budget, of a study that is shipped."""
     shipped = Study(configuration.load([ROOT / "config" / f"{study}.yaml"])).experiments[experiment]
-    return Run(shipped, loss, width, max(shipped.config["epochs"]), seed).settings
+    return Run(shipped, loss, width, max(shipped.config["epochs"]), seed).measured_settings
 
 
 def why(share: float, shares: Mapping[str, float]) -> str:

@@ -147,14 +147,16 @@ def small_study(folder: Path) -> Path:
 
 
 def kept_scripts(folder: Path) -> dict[str, Path]:
-    """One script of each kind of job that reads tables, ready to run; of figures one of each name."""
+    """One script of each kind of job that reads tables, ready to run; of tables and figures one of each name."""
     scripts = {}
     for path in sorted((folder / ".snakemake" / "scripts").glob("*.py")):
         kind = path.suffixes[-2].removeprefix(".")
         if kind not in NEED_TORCH:
-            # The preamble holds the outputs.
-            figure = re.search(r"/(theory/)?figures/(?:\w+/)?(\w+)\.pdf", path.read_text(encoding="utf-8"))
-            scripts[f"{(figure[1] or '').replace('/', ' ')}figure {figure[2]}" if kind == "figure" else kind] = path
+            if kind in ("figure", "table"):
+                # The preamble holds the path of the log.
+                log = re.search(r"/(theory/)?(?:figures|tables)/(?:\w+/)?(\w+)\.log", path.read_text(encoding="utf-8"))
+                kind = f"{'theory ' if log[1] else ''}{kind} {log[2]}"
+            scripts[kind] = path
     return dict(sorted(scripts.items()))
 
 

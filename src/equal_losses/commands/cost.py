@@ -111,13 +111,14 @@ def _runs(part: Run | Stack | Trunk) -> int:
 def _temporary_copies(training: Run | Stack, kept: bool) -> int:
     """Copies of the weights that are on disk for a while, when a training is near its end.
 
-    Snapshots are gathered at the end from one file each, and those of its trunk wait there; of the states there is the
-    trunk's and one more than are kept, while it is written. Other runs of the same trunk are done by then, or not yet
+    Snapshots are gathered at the end from one file each, but for those of its trunk, which wait there in one file; of the
+    states there are the trunk's and those that are kept. Other runs of the same trunk are done by then, or not yet
     begun, because the workflow prefers what frees disk.
     """
-    trunk = training.trunk
-    snapshots = len(training.snapshot_epochs) * (1 if kept else 2) + (len(trunk.snapshot_epochs) if trunk else 0)
-    return _runs(training) * (snapshots + STATE_COPIES * (KEPT + 1 + (trunk is not None)))
+    trunk, epochs = training.trunk, training.snapshot_epochs
+    own = [epoch for epoch in epochs if trunk is None or epoch > trunk.to]
+    snapshots = len(own) + (len(trunk.snapshot_epochs) if trunk else 0) + (0 if kept else len(epochs))
+    return _runs(training) * (snapshots + STATE_COPIES * (KEPT + (trunk is not None)))
 
 
 @dataclass(frozen=True)
