@@ -94,7 +94,7 @@ class TestPlaces:
         record = tmp_path / record
         assert refusal(path) == (
             f"{path}: changed since it was written, its checksum is not the one in {record}; "
-            f"remove {record} and run the workflow again to have it made anew"
+            f"remove it and {record}, and run the workflow again to have it made anew"
         )
 
 

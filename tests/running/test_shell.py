@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import platform
 import resource
 import signal
 import subprocess
@@ -277,14 +278,14 @@ def test_each_input_of_a_list_is_of_its_own_result(reading):
 def test_what_a_killed_job_left_beside_an_input_goes(reading):
     folder = reading.inputs["dataset"][0].parent
     (folder / UNFINISHED / "snapshots").mkdir(parents=True)
-    (folder / ".images.4194305.npy").touch()
+    (folder / f".images.{platform.node()}.4194305.npy").touch()
     assert reading.start().end() == 0
     assert sorted(path.name for path in folder.iterdir()) == ["images.npy", "key.json", "labels.npy"]
 
 
 def test_what_a_killed_job_left_of_the_outputs_goes(job):
     job.folder.mkdir()
-    (job.folder / ".final.4194305.txt").touch()
+    (job.folder / f".final.{platform.node()}.4194305.txt").touch()
     assert job.start().end() == 0
     assert {path.name for path in job.folder.iterdir()} == {"final.txt", "key.json", "train.log"}
 

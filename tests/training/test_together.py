@@ -82,11 +82,11 @@ def test_each_training_as_one_has_its_own_images(digits, monkeypatch):
     assert not torch.equal(pixels[1], pixels[2])
 
 
-def test_the_seconds_of_an_epoch_are_shared_and_the_images_are_all_networks(digits):
+def test_the_seconds_of_an_epoch_are_shared_and_the_images_are_all_networks(digits, monkeypatch):
+    """Two seconds of training and one of evaluation, of three networks with 240 images each."""
+    monkeypatch.setattr(together.time, "perf_counter", iter([0.0, 2.0, 3.0]).__next__)
     rows = [own.history[0] for own in trained_together(members(), digits, until=1).members]
-    assert len({(row["seconds"], row["images_per_second"]) for row in rows}) == 1
-    images_of_all = 3 * len(digits.labels("train"))
-    assert rows[0]["images_per_second"] > 0.99 * images_of_all / (3 * rows[0]["seconds"] + 1e-3)
+    assert [(row["seconds"], row["images_per_second"]) for row in rows] == [(1.0, 360.0)] * 3
 
 
 # What they go on from

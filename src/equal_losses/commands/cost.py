@@ -111,8 +111,8 @@ def _runs(part: Run | Stack | Trunk) -> int:
 def _temporary_copies(training: Run | Stack, kept: bool) -> int:
     """Copies of the weights that are on disk for a while, when a training is near its end.
 
-    Snapshots are gathered at the end from one file each, but for those of its trunk, which wait there in one file; of the
-    states there are the trunk's and those that are kept. Other runs of the same trunk are done by then, or not yet
+    Snapshots are gathered at the end from one file each, but for those of its trunk, which are in one file there; of
+    the states there are the trunk's and those that are kept. Other runs of the same trunk are done by then, or not yet
     begun, because the workflow prefers what frees disk.
     """
     trunk, epochs = training.trunk, training.snapshot_epochs

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -114,11 +115,15 @@ def alone(folder: Path) -> Iterator[None]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / "lock", fallback_to_soft=False)
-    with suppress(NotImplementedError):
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise InputError(f"{folder}: another process is at this training; wait for it or end it") from None
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise InputError(f"{folder}: another process is at this training; wait for it or end it") from None
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK):
+            raise
+    except NotImplementedError:
+        pass
     try:
         yield
     finally:

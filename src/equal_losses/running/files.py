@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 import re
 import shutil
 from collections.abc import Iterator
@@ -25,12 +26,13 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    temporary = path.with_name(f".{path.stem}.{platform.node()}.{os.getpid()}{path.suffix}")
     try:
         temporary.touch()
         mode = temporary.stat().st_mode  # what the umask allows; some writers make files of their own for one user
         yield temporary
-        temporary.chmod(mode)
+        if temporary.stat().st_nlink == 1:  # a link has the mode of its source
+            temporary.chmod(mode)
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -39,9 +41,9 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files of `atomic_path` whose processes are gone."""
+    """Remove the temporary files of `atomic_path` whose processes, on this machine, are gone."""
     for path in folder.rglob(".*.*"):
-        match = re.fullmatch(r"\..+\.(\d+)(\.\w+)?", path.name)
+        match = re.fullmatch(rf"\..+\.{re.escape(platform.node())}\.(\d+)(\.\w+)?", path.name)
         if match and not Path("/proc", match[1]).exists():
             path.unlink(missing_ok=True)
 

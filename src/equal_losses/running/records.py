@@ -38,7 +38,8 @@ def is_made(record: Path, key: str) -> bool:
         content = read_json(record)
     except InputError:
         return False
-    return content.get("key") == key and all((record.parent / name).exists() for name in content.get("files", ()))
+    names = content.get("files") or {}
+    return content.get("key") == key and bool(names) and all((record.parent / name).exists() for name in names)
 
 
 def seal(paths: Iterable[str | Path], ingredients: Mapping) -> None:
@@ -65,7 +66,7 @@ def check(path: str | Path, key: str) -> None:
         raise InputError(f"{path}: made of other settings, code or inputs; expected key {key}; {again}")
     if path == record:
         return
-    expected = content.get("files", {}).get(str(path.relative_to(record.parent)))
+    expected = (content.get("files") or {}).get(str(path.relative_to(record.parent)))
     if expected is None:
         raise InputError(f"{path}: not in its record {record}; {again}")
     if not path.is_file():

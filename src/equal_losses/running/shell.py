@@ -83,8 +83,7 @@ class Task:
             records.seal([*self.outputs, *more], self.ingredients)
             self.sealed = True
             # The job is done but for tidying up; one that is told to stop now would have its results thrown away.
-            for number in _SIGNALS:
-                signal.signal(number, signal.SIG_IGN)
+            _ignore_signals()
 
 
 @contextmanager
@@ -116,6 +115,7 @@ def job(snakemake: Any) -> Iterator[Task]:
                 files.remove_unfinished(Path(path).parent)
         yield task
         task.seal()
+    _ignore_signals()
     # Python looks for garbage once more when it ends, through all that was imported: 0.7 s of a job with PyTorch.
     gc.freeze()
 
@@ -170,12 +170,16 @@ def _one_line(error: Exception) -> str | None:
     return None
 
 
+def _ignore_signals() -> None:
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 @contextmanager
 def _stoppable() -> Iterator[None]:
     def stop(number: int, _frame: object) -> None:
         # Clusters repeat themselves; the second signal must not break off what the first one made the job save.
-        for one in _SIGNALS:
-            signal.signal(one, signal.SIG_IGN)
+        _ignore_signals()
         raise Stopped(number)
 
     before = {number: signal.signal(number, stop) for number in _SIGNALS}

@@ -28,7 +28,11 @@ def check_code(code: Mapping[str, str]) -> None:
         code: hashes (see `source_hash`) by path, relative to the repository.
     """
     for name, expected in code.items():
-        if not (ROOT / name).exists() or source_hash(ROOT / name) != expected:
+        try:
+            found = source_hash(ROOT / name)
+        except (OSError, SyntaxError):
+            found = None
+        if found != expected:
             raise InputError(f"{name}: changed since the workflow was started; run the same command again")
 
 

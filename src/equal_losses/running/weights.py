@@ -85,7 +85,8 @@ def gather(path: str | os.PathLike, sources: Sequence[str | os.PathLike], wanted
             start, end = entry["data_offsets"]
             with open(source, "rb") as content:
                 content.seek(begin + start)
-                file.write(content.read(end - start))
+                if file.write(content.read(end - start)) < end - start:
+                    raise InputError(f"{source}: cut off; expected a whole safetensors file")
 
 
 _WIDTHS = {"I64": 8, "F64": 8, "U64": 8, "I32": 4, "F32": 4, "U32": 4, "I16": 2, "F16": 2, "BF16": 2, "U16": 2}
@@ -93,8 +94,11 @@ _WIDTHS = {"I64": 8, "F64": 8, "U64": 8, "I32": 4, "F32": 4, "U32": 4, "I16": 2,
 
 def _header(path: Path) -> tuple[dict[str, dict], int]:
     """Entries of a safetensors file by name, and where its data begin."""
-    with open(path, "rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        header = json.loads(file.read(length))
+    try:
+        with open(path, "rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            header = json.loads(file.read(min(length, path.stat().st_size)))
+    except (OSError, ValueError, struct.error) as error:
+        raise InputError(f"{path}: {error}; expected a whole safetensors file") from error
     header.pop("__metadata__", None)
     return header, 8 + length
