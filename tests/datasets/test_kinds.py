@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 
 from equal_losses import datasets
+from equal_losses.study import kinds
 
 from . import tiny_datasets as tiny
 from .errors import fails
 
-FILES = {path.stem: path for path in Path(datasets.__file__).parent.glob("[!_]*.py")}
+FILES = {kind: Path(datasets.__file__).with_name(f"{kind}.py") for kind in kinds.kinds("datasets")}
 
 
 def constant(kind: str, name: str) -> object:

@@ -12,8 +12,9 @@ import torch
 from torchvision.models import resnet18, resnet50, wide_resnet50_2
 
 from equal_losses import networks
+from equal_losses.study import kinds
 
-FILES = {path.stem: path for path in Path(networks.__file__).parent.glob("[!_]*.py")}
+FILES = {kind: Path(networks.__file__).with_name(f"{kind}.py") for kind in kinds.kinds("networks")}
 
 
 def build(kind: str, width: float, classes: int = 10, channels: int = 3, **options):
