@@ -41,7 +41,7 @@ try:
     if workflow.is_main_process:
         listing.save(study, ROOT, listing.found(study))
     steps = Steps(study, Codebase(), ROOT, listing.saved(study, ROOT))
-except InputError as error:
+except (InputError, OSError, SyntaxError) as error:
     print(f"config: {error}", file=sys.stderr)
     sys.exit(2)
 

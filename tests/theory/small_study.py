@@ -57,7 +57,7 @@ def tables() -> dict[str, pd.DataFrame]:
         for table, paths in files.items():
             for path, settings in zip(paths, theory.cases[table].values(), strict=True):
                 pd.DataFrame(steps.load(table)(settings)).to_csv(path, index=False)
-        found = {table: joined(paths) for table, paths in files.items()}
+        found = {table: joined(map(pd.read_csv, paths)) for table, paths in files.items()}
     found["closed_forms"] = closed_forms(theory.closed_form_settings)
     found["statements"] = statements(found)
     return found

@@ -120,11 +120,14 @@ def made(*patterns):
 
 
 def mark():
-    """Make the markers of every result with a name of its own."""
+    """Make the markers of every result with a name of its own, unless a workflow that runs here goes by them."""
+    runs = any(Path(".snakemake/locks").glob("*"))
     for each in steps.by_path.values():
         if each.is_keyed:
             continue
         wanted, made = (ROOT / MARKERS / f"{each.path}.{state}" for state in ("wanted", "made"))
+        if runs and wanted.exists():
+            continue
         wanted.parent.mkdir(parents=True, exist_ok=True)
         if is_made(ROOT / f"{each.path}.json", each.key):
             made.touch()

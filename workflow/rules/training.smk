@@ -10,7 +10,7 @@ rule train_trunk:
         key=temp(f"{TRUNK}/key.json"),
     log:
         f"{TRUNK}/train_trunk.log",
-    # One that goes on before a new one: what a (loss, seed) leaves for a while goes before the next begins.
+    # Trunks that go on come first, so that the temporary files of one (loss, seed) are gone before the next one's appear.
     priority: goes_on
     conda:
         "../../envs/environment.yaml"

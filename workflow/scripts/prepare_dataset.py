@@ -7,8 +7,12 @@ with job(snakemake) as task:
 
     from equal_losses import datasets
     from equal_losses.datasets.prepared import prepare
+    from equal_losses.running.errors import InputError
 
-    source = dict(task.settings["source"])
-    images = datasets.load(source.pop("kind"))(**source)
-    files = [Path(source["root"]).expanduser() / name for name in task.settings["files"] or ()]
-    prepare(task.folder, images, sources=files, **task.settings["split"])
+    source, files = dict(task.settings["source"]), task.settings["files"]
+    kind = source.pop("kind")
+    images = datasets.load(kind)(**source)
+    root = Path(source.get("root") or "").expanduser()
+    if files is not None and datasets.sizes(kind, root) != files:
+        raise InputError(f"{root}: its files changed since the workflow was started; run the same command again")
+    prepare(task.folder, images, sources=[root / name for name in files or ()], **task.settings["split"])

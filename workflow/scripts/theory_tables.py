@@ -1,7 +1,5 @@
 """Rule theory_tables: the rows of all cases together, the closed forms, and one row per statement."""
 
-from pathlib import Path
-
 from equal_losses.running.shell import job
 
 with job(snakemake) as task:
@@ -9,8 +7,8 @@ with job(snakemake) as task:
     from equal_losses.theory.statements import statements
     from equal_losses.theory.tables import closed_forms, joined
 
-    results = {name: joined(snakemake.input.get(name, [])) for name in task.settings["tables"]}
+    results = {name: joined(map(tables.read, snakemake.input.get(name, []))) for name in task.settings["tables"]}
     results["closed_forms"] = closed_forms(task.settings["closed_forms"])
     results["statements"] = statements(results)
-    for path in snakemake.output:
-        tables.write(path, results[Path(path).stem])
+    for path in task.outputs:
+        tables.write(path, results[path.stem])

@@ -23,8 +23,15 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from pathlib import Path
 
 
 def load(kind: str) -> Callable:
     """The function of a kind, which returns `Images`."""
     return getattr(importlib.import_module(f"{__name__}.{kind}"), kind)
+
+
+def sizes(kind: str, root: Path) -> dict[str, int]:
+    """The files under `root` that a kind reads: bytes by name, relative to `root`."""
+    files = importlib.import_module(f"{__name__}.{kind}").files(str(root))
+    return {str(path.relative_to(root)): path.stat().st_size for path in files}

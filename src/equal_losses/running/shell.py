@@ -113,6 +113,9 @@ def job(snakemake: Any) -> Iterator[Task]:
                 # What a job left that was killed when its results were whole.
                 files.remove_leftovers(Path(path).parent)
                 files.remove_unfinished(Path(path).parent)
+        # The record of an earlier result with a name of its own would vouch for a file that it was not written for.
+        for path in task.outputs:
+            records.record_of(path, task.key).unlink(missing_ok=True)
         yield task
         task.seal()
     _ignore_signals()

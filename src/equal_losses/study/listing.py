@@ -7,9 +7,9 @@ same key. A change that keeps every name and size is not noticed before the data
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 
+from equal_losses import datasets
 from equal_losses.running.files import read_json, write_json
 from equal_losses.running.records import digest
 from equal_losses.study import kinds
@@ -33,8 +33,7 @@ def found(study: Study, directory: Path = Path()) -> dict[str, Listing]:
             continue
         folder = directory / Path(source["root"]).expanduser()
         if folder.exists() or name not in listings:
-            files = import_module(f"equal_losses.datasets.{source['kind']}").files(str(folder))
-            listings[name] = {str(path.relative_to(folder)): path.stat().st_size for path in files}
+            listings[name] = datasets.sizes(source["kind"], folder)
     return listings
 
 

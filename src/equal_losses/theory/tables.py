@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,9 +10,9 @@ import pandas as pd
 from equal_losses.theory import closed_form
 
 
-def joined(paths: Iterable[str | Path]) -> pd.DataFrame:
-    """The rows of several CSV files, in their order; an empty table without files."""
-    frames = [pd.read_csv(path) for path in paths]
+def joined(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """The rows of several tables, in their order; an empty table without any."""
+    frames = list(tables)
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 

@@ -12,7 +12,7 @@ import csv
 import platform
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from equal_losses import __version__
 from equal_losses.datasets.prepared import PreparedDataset
 from equal_losses.running import weights
 from equal_losses.running.checkpoints import Checkpoints, State, alone
+from equal_losses.running.errors import InputError
 from equal_losses.running.files import UNFINISHED, atomic_path, remove_leftovers, remove_unfinished, write_json
 from equal_losses.running.progress import Progress
 from equal_losses.running.shell import Task
@@ -127,10 +128,11 @@ def trained(
             taken = [*own, *(trunk[1:2] if trunk else [])]
             weights.gather(folder / SNAPSHOTS, taken, lambda name: int(name.partition("/")[0]) in wanted)
             yield state
-        except KeyboardInterrupt:
-            if last is not None:
-                checkpoints.write(last)
-                print(f"kept the state after epoch {last.epoch} in {folder / UNFINISHED}", flush=True)
+        except (KeyboardInterrupt, OSError, InputError):
+            with suppress(OSError):
+                if last is not None:
+                    checkpoints.write(last)
+                    print(f"kept the state after epoch {last.epoch} in {folder / UNFINISHED}", flush=True)
             raise
     remove_unfinished(folder)
 
@@ -143,9 +145,10 @@ def _start(checkpoints: Checkpoints, trunk: State | None, wanted: set[int]) -> S
             checkpoints.check_snapshot(each)
 
     state = checkpoints.newest(check)
-    if state is None:
+    if state is None or (trunk is not None and state.epoch < trunk.epoch):
         checkpoints.remove_snapshots()
-    return state or trunk
+        return trunk
+    return state
 
 
 def write_run(
