@@ -156,9 +156,9 @@ def test_disk_in_between_has_every_snapshot_of_a_run_and_the_states_that_are_the
     """By hand, of 800 epochs at width 2, which leave at epoch 171 a trunk that 400 epochs share."""
     paper = Study(shipped("paper.yaml")).experiments["cifar10"]
     trunk = 9  # 0, 20 to 160
-    own = 2 * 21  # 0, 40 to 800, one file each and all in one
-    states = 1 + KEPT + 1  # the trunk's, those that are kept and one that is written: weights, momentum, best weights
-    assert cost_of(paper, 1e13).disk_temporary == (trunk + own + 3 * states) * weights_of(paper, 2)
+    own, gathered = 16, 21  # 200 to 800, one file each; 0 to 800, all in one
+    states = 1 + KEPT  # the trunk's, and those that are kept: weights, momentum, best weights
+    assert cost_of(paper, 1e13).disk_temporary == (trunk + own + gathered + 3 * states) * weights_of(paper, 2)
 
 
 def test_a_run_without_a_trunk_has_its_own_snapshots_in_between(small_config):

@@ -290,6 +290,20 @@ def test_what_a_killed_job_left_of_the_outputs_goes(job):
     assert {path.name for path in job.folder.iterdir()} == {"final.txt", "key.json", "train.log"}
 
 
+def test_the_record_of_an_earlier_result_goes_before_the_job_begins(job):
+    """It would vouch for a file that it was not written for."""
+    job.folder.mkdir()
+    job.record.write_text("{}")
+
+    def body(task: Task) -> None:
+        print(job.record.exists())
+        job.final.touch()
+
+    process = job.start(body)
+    assert process.end() == 0
+    assert process.said == "False\n"
+
+
 # The code
 
 

@@ -1,4 +1,9 @@
-"""Some handwritten digits, prepared and sealed."""
+"""Some handwritten digits, prepared and sealed, and trainings on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -7,7 +12,8 @@ from equal_losses.datasets.digits import digits as all_digits
 from equal_losses.datasets.prepared import PreparedDataset, prepare
 from equal_losses.running.records import digest, seal
 
-from .jobs import DATA, Data
+from .jobs import DATA, MEMBERS, SMALL, Data, Training
+from .runs import run
 
 COUNT = 600
 
@@ -27,3 +33,37 @@ def data(tmp_path_factory) -> Data:
 def digits(data) -> PreparedDataset:
     """240 training, 160 validation and 200 test images."""
     return PreparedDataset.open(data.files[0])
+
+
+@pytest.fixture
+def new(tmp_path, data) -> Callable[..., Training]:
+    """Makes a training of a run: three epochs with snapshots at 0, 2 and 3, unless it is told others."""
+
+    def training(
+        epochs: int = 3, snapshots: tuple[int, ...] = (0, 2, 3), place: Path = tmp_path, data: Data = data, **options
+    ) -> Training:
+        return Training(place, data, "train", {"run": run(epochs=epochs, **SMALL)}, list(snapshots), **options)
+
+    return training
+
+
+@pytest.fixture
+def stack(tmp_path, data) -> Training:
+    """A training of two runs as one, over three epochs."""
+    return Training(tmp_path, data, "train_stack", {"members": MEMBERS}, [0, 2, 3])
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory, data) -> Training:
+    """A run that nothing disturbed."""
+    training = Training(tmp_path_factory.mktemp("whole"), data, "train", {"run": run(epochs=3, **SMALL)}, [0, 2, 3])
+    training.finish()
+    return training
+
+
+@pytest.fixture(scope="session")
+def whole_stack(tmp_path_factory, data) -> Training:
+    """Two runs that nothing disturbed."""
+    training = Training(tmp_path_factory.mktemp("whole"), data, "train_stack", {"members": MEMBERS}, [0, 2, 3])
+    training.finish()
+    return training

@@ -18,10 +18,13 @@ from equal_losses.running.records import RECORD, digest, is_made
 from equal_losses.running.sources import ROOT
 
 from ..running.jobs import Process, told
-from .runs import TIMED
+from .runs import TIMED, run
 
 DATA = {"settings": {"source": "digits"}, "code": {}, "inputs": {}}
 COMPUTE = {"device": "cpu", "threads": 1, "checkpoint_minutes": 0, "compile": False, "cuda_graphs": False}
+
+SMALL = {"width": 0.125, "batch_size": 240}
+MEMBERS = {"CE/seed1": run("CE", epochs=3, **SMALL), "FL/seed2": run("FL", seed=2, epochs=3, **SMALL)}
 
 # Children of a process that has imported PyTorch once, with what its optimisers import, and done nothing with it.
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -135,6 +138,13 @@ def began(process: Process) -> int:
     """The epoch at which a training began."""
     process.wait_for("from epoch ")
     return int(process.said.partition("from epoch ")[2].split()[0])
+
+
+def left_over(training: Training) -> list[str]:
+    """Files that are no results, and the folder of what an interrupted training goes on from."""
+    results = {*read_json(training.record)["files"], RECORD, "train.log"}
+    found = [path for path in training.folder.rglob("*") if path.is_file() or path == training.unfinished]
+    return sorted({str(path.relative_to(training.folder)) for path in found} - results)
 
 
 def disturbed(script: Path, snakemake: SimpleNamespace, disturbance: Mapping) -> None:

@@ -111,14 +111,14 @@ def _runs(part: Run | Stack | Trunk) -> int:
 def _temporary_copies(training: Run | Stack, kept: bool) -> int:
     """Copies of the weights that are on disk for a while, when a training is near its end.
 
-    Snapshots are gathered at the end from one file each, but for those of its trunk, which are in one file there; of
-    the states there are the trunk's and those that are kept. Other runs of the same trunk are done by then, or not yet
-    begun, because the workflow prefers what frees disk.
+    There are most of them while a state is written, or while snapshots are gathered: from one file each, but for those
+    of its trunk, which are in one file there. Other runs of the same trunk are done by then, or not yet begun, because
+    the workflow prefers what frees disk.
     """
     trunk, epochs = training.trunk, training.snapshot_epochs
     own = [epoch for epoch in epochs if trunk is None or epoch > trunk.to]
-    snapshots = len(own) + (len(trunk.snapshot_epochs) if trunk else 0) + (0 if kept else len(epochs))
-    return _runs(training) * (snapshots + STATE_COPIES * (KEPT + (trunk is not None)))
+    waiting = len(own) + (len(trunk.snapshot_epochs) if trunk else 0) + STATE_COPIES * (KEPT + (trunk is not None))
+    return _runs(training) * (waiting + max(STATE_COPIES, 0 if kept else len(epochs)))
 
 
 @dataclass(frozen=True)

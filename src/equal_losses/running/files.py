@@ -33,7 +33,7 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         yield temporary
         if temporary.stat().st_nlink == 1:  # a link has the mode of its source
             temporary.chmod(mode)
-        with open(temporary, "rb+") as file:
+        with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
     finally:
