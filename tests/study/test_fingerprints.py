@@ -30,7 +30,7 @@ def copy(tmp_path_factory):
     """A copy of the code of this repository; tests leave it as they found it."""
     folder = tmp_path_factory.mktemp("repository")
     for name in ("src", "workflow"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "neural_collapse"))
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     return folder
 
 
