@@ -174,8 +174,7 @@ class Workflow:
 
         study = Study(copy.deepcopy(self.config))
         steps = Steps(study, Codebase(self.root), self.directory, listing.found(study, self.directory))
-        page = content.step(steps)
-        steps.by_path[page.path] = page
+        content.add_to(steps)
         return steps
 
     def to_do(self) -> set[str]:

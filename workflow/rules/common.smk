@@ -12,8 +12,7 @@ from equal_losses.study import keys, kinds
 from equal_losses.study.keys import DATASET_FILES
 from equal_losses.study.paths import *
 
-page = content.step(steps)
-steps.by_path[page.path] = page
+content.add_to(steps)
 
 
 def step_at(path):

@@ -31,6 +31,5 @@ def opened(files: Sequence[Path], directory: Path = Path()) -> Steps:
         raise InputError(f"--directory: {directory}: no such folder; expected the one that has results/")
     study = Study(configuration.load(files or [DEMO]))
     steps = Steps(study, Codebase(), directory, listing.found(study, directory))
-    page = content.step(steps)
-    steps.by_path[page.path] = page
+    content.add_to(steps)
     return steps

@@ -9,6 +9,12 @@ from equal_losses.study.keys import PAGE_TABLES, PAGE_TEMPLATE, Steps
 from equal_losses.study.step import Step
 
 
+def add_to(steps: Steps) -> None:
+    """Put the page among the steps; it is above them, because it shows what they make."""
+    page = step(steps)
+    steps.by_path[page.path] = page
+
+
 def step(steps: Steps) -> Step:
     """The step of the page."""
     sections = [

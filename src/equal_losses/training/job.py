@@ -29,6 +29,7 @@ from equal_losses.running.files import UNFINISHED, atomic_path, remove_leftovers
 from equal_losses.running.progress import Progress
 from equal_losses.running.shell import Task
 from equal_losses.running.sources import ROOT
+from equal_losses.running.words import count
 from equal_losses.training import loop, numerics
 from equal_losses.training.state import TrainingState
 
@@ -210,7 +211,7 @@ def _write_history(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
 def _device_name(device: torch.device, threads: int) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"CPU, {threads} thread" + ("" if threads == 1 else "s")
+    return f"CPU, {count(threads, 'thread')}"
 
 
 def _commit() -> str | None:
