@@ -8,7 +8,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.patches import Rectangle
 
-from equal_losses.figures.experiment import _panels, _words
+from equal_losses.figures.experiment import _shared
 from equal_losses.metrics.alignment import UNTRAINED
 from equal_losses.running.words import count
 
@@ -29,10 +29,9 @@ def alignment_figure(
         limits: the ends of the colour scale.
     """
     first = alignment.iloc[0]
-    size = f"width {first['width']:g}, {count(first['epochs'], 'epoch')}, {_words.seeds(alignment['first_seed'])}"
-    losses = [
-        loss for loss in dict.fromkeys([*alignment["first_loss"], *alignment["second_loss"]]) if loss != UNTRAINED
-    ]
+    size = f"width {first['width']:g}, {count(first['epochs'], 'epoch')}, {_shared.seeds(alignment['first_seed'])}"
+    losses = list(dict.fromkeys(pd.concat([alignment["first_loss"], alignment["second_loss"]])))
+    losses.remove(UNTRAINED)
     means = alignment.groupby(["split", "part", "comparison", "first_loss", "second_loss"])[measure].mean()
 
     def draw(figure: FigureBase) -> None:
@@ -40,24 +39,18 @@ def alignment_figure(
         for row, (split, images) in zip(grid, _SPLITS.items(), strict=True):
             for axes, (part, name) in zip(row, _PARTS.items(), strict=True):
                 cells = _cells(means[split, part], losses)
-                image = axes.imshow(cells, norm=Normalize(*limits), cmap=colormap, aspect="auto")
-                for (one, other), value in np.ndenumerate(cells):
-                    text = "–" if np.isnan(value) else f"{value:.2f}"
-                    color = "black" if np.isnan(value) else _panels.readable_on(image, value)
-                    axes.text(other, one, text, ha="center", va="center", fontsize=6.5, color=color)
+                texts = np.where(np.isnan(cells), "–", np.char.mod("%.2f", cells))
+                image = _shared.heatmap(axes, cells, texts, norm=Normalize(*limits), cmap=colormap)
                 axes.axvline(len(losses) - 0.5, color="white", linewidth=3)
                 for place in range(len(losses)):
                     corner = (place - 0.5, place - 0.5)
                     axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="black", linewidth=0.8))
-                axes.grid(False)
                 axes.set_title(f"{name}, {images}")
                 axes.set_xticks(range(len(losses) + 1), [*losses, UNTRAINED])
                 axes.set_yticks(range(len(losses)), losses)
-                axes.spines[:].set_visible(False)
-                axes.tick_params(length=0)
         figure.colorbar(image, ax=grid, shrink=0.7, pad=0.01, label=label)
 
-    return _panels.page(1.0 + 2 * (0.5 + 0.27 * len(losses)), f"{first['experiment']}: {size}", draw)
+    return _shared.page(1.0 + 2 * (0.5 + 0.27 * len(losses)), f"{first['experiment']}: {size}", draw)
 
 
 def _cells(means: pd.Series, losses: list[str]) -> np.ndarray:
@@ -66,15 +59,11 @@ def _cells(means: pd.Series, losses: list[str]) -> np.ndarray:
     Args:
         means: of one split and part, by (comparison, first_loss, second_loss).
     """
-
-    def mean(comparison: str, first: str, second: str) -> float:
-        either = (comparison, first, second), (comparison, second, first)
-        return next((means[pair] for pair in either if pair in means.index), np.nan)
-
     cells = np.full((len(losses), len(losses) + 1), np.nan)
     for one, first in enumerate(losses):
         for other, second in enumerate(losses):
             comparison = "seeds" if one == other else "losses" if one < other else "losses_other_seed"
-            cells[one, other] = mean(comparison, first, second)
-        cells[one, -1] = mean("untrained", first, UNTRAINED)
+            either = means.get((comparison, second, first), np.nan)
+            cells[one, other] = means.get((comparison, first, second), either)
+        cells[one, -1] = means.get(("untrained", first, UNTRAINED), np.nan)
     return cells

@@ -1,5 +1,3 @@
-"""How alike the features of any two networks are, by Procrustes distance."""
-
 from __future__ import annotations
 
 import pandas as pd
