@@ -73,5 +73,5 @@ if workflow.is_main_process:
 
 
 onstart:
-    for warning in study.warnings:
+    for warning in configuration.warnings(study.config):
         print(f"warning: {warning}", file=sys.stderr)

@@ -7,16 +7,13 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from equal_losses.page import content
 from equal_losses.running import records
 from equal_losses.study import keys, kinds
 from equal_losses.study.grid import CHOSEN, Run, Study
 from equal_losses.study.keys import Steps
-from equal_losses.study.paths import number
-from equal_losses.study.step import Step, keys_of
+from equal_losses.study.step import Step
 
 from .studies import CODE, SHIPPED, put, run_of, shipped, steps_of
 
@@ -378,20 +375,6 @@ def test_a_stack_awaits_its_trunk_until_it_is_trained(small_config, tmp_path):
 # Paths
 
 
-@given(st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**53), 2**53))
-def test_a_number_in_a_path_reads_as_the_same_number(value):
-    assert float(number(value)) == value
-    assert "/" not in number(value)
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(1, "1"), (1.0, "1"), (0.25, "0.25"), (2, "2"), (0.33333333, "0.33333333"), (1e-05, "1e-05"), (1e300, "1e+300")],
-)
-def test_a_number_in_a_path_is_as_short_as_can_be(value, text):
-    assert number(value) == text
-
-
 @pytest.mark.parametrize("widths", [[0.33333333, 0.3333333], [0.5, 0.500000001], [1e-05, 1.00000001e-05]])
 def test_widths_that_differ_do_not_share_a_folder(small_config, widths):
     steps = after(small_config, f"{SMALL}.widths", widths)
@@ -450,9 +433,9 @@ def inputs_of(steps: list[Step]) -> Iterator[tuple[Step, str, str]]:
     """Every input of these steps: the step that it is of, the name of the file, and the key that is expected."""
     for step in steps:
         for files in step.inputs.values():
-            for each in files if isinstance(files, list) else [files]:
-                for name in each.names:
-                    yield each.step, name, each.step.key
+            for source in files.steps:
+                for name in files.names:
+                    yield source, name, source.key
 
 
 @pytest.mark.parametrize("files", SHIPPED)
@@ -488,7 +471,7 @@ def test_a_job_is_told_the_key_of_every_file_that_it_reads(tuned):
 
 def test_what_counts_of_the_inputs_are_their_keys(tuned):
     for step in tuned._all():
-        counted = {name: keys_of(files) for name, files in step.inputs.items() if name != "trunk"}
+        counted = {name: files.keys for name, files in step.inputs.items() if name != "trunk"}
         assert step.ingredients["inputs"] == counted
 
 

@@ -85,9 +85,8 @@ def alignment_minutes(wildcards, attempt):
 
 def cluster_minutes(subject, epochs):
     """Minutes for so many epochs of a run or of each run of a stack."""
-    runs = len(getattr(subject, "members", [subject]))
     # The operations of a step grow with the square of the width; half a minute is for what does not.
-    return math.ceil(30 + runs * epochs * (0.5 + subject.width**2))
+    return math.ceil(30 + len(subject.members) * epochs * (0.5 + subject.width**2))
 
 
 def one_of(experiments):

@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations, product
+from typing import ClassVar
 
 from equal_losses.study import configuration
 from equal_losses.study.theory import TheoryCases
 from equal_losses.training.schedule import first_decay
 
-CHOSEN = "chosen"  # stands for a weight decay that is known once the candidates are trained
+CHOSEN = "_chosen"  # stands for a weight decay that is known once the candidates are trained
 
 # A model in a comparison of features: its loss, None where it is untrained, and its seed.
 Model = tuple[str | None, int]
@@ -37,11 +38,6 @@ class Study:
         self.experiments = {name: Experiment(self, name) for name in self.config["experiments"]}
         self.theory = TheoryCases(self.config)
 
-    @cached_property
-    def warnings(self) -> list[str]:
-        """What is allowed but outside the paper's assumptions, one line each."""
-        return configuration.warnings(self.config)
-
     @property
     def compute(self) -> dict:
         """Device, threads, and how often a training saves its state."""
@@ -57,14 +53,11 @@ class Study:
         """Names of the datasets that an experiment uses."""
         return sorted({experiment.dataset for experiment in self.experiments.values()})
 
-    def dataset_source(self, dataset: str) -> dict:
-        """Kind of a dataset and the options of that kind."""
-        options = self.config["datasets"][dataset]
-        return {key: value for key, value in options.items() if key not in configuration.SPLIT_KEYS}
-
-    def dataset_split(self, dataset: str) -> dict:
-        """How a dataset is split (see `prepared.prepare`)."""
-        return {key: self.config["datasets"][dataset][key] for key in configuration.SPLIT_KEYS}
+    def dataset_settings(self, dataset: str) -> dict[str, dict]:
+        """Of a dataset: `source`, its kind and that kind's options, and `split` (see `prepared.prepare`)."""
+        source = dict(self.config["datasets"][dataset])
+        split = {key: source.pop(key) for key in configuration.SPLIT_KEYS}
+        return {"source": source, "split": split}
 
 
 @dataclass(frozen=True)
@@ -76,7 +69,7 @@ class Experiment:
 
     @property
     def config(self) -> dict:
-        """The experiment's resolved configuration."""
+        """Its resolved configuration."""
         return self.study.config["experiments"][self.name]
 
     @property
@@ -89,6 +82,11 @@ class Experiment:
         """Candidates and seeds from which the weight decay is chosen, or None where the config gives a number."""
         weight_decay = self.config["training"]["weight_decay"]
         return weight_decay if isinstance(weight_decay, Mapping) else None
+
+    @property
+    def points(self) -> list[tuple[str, int]]:
+        """(loss, seed) in the order in which stacks take them."""
+        return [(loss, seed) for seed in self.config["seeds"] for loss in self.config["losses"]]
 
     @property
     def is_linked(self) -> bool:
@@ -161,19 +159,22 @@ class Experiment:
 class Training:
     """What runs and stacks have in common; `experiment`, `width` and `epochs` are fields of both."""
 
+    decay: ClassVar[float | str | None] = None
+    has_features: ClassVar[bool] = True
+
+    @cached_property
+    def trunks(self) -> list[Trunk]:
+        """All trunks on the way, the last first; none where budgets may come to have different weight decays."""
+        if self.decay == CHOSEN:
+            return []
+        last = first_decay(self.epochs, self.experiment.config["training"])
+        ends = [end for end in self.experiment.trunk_ends if end <= last]
+        return [Trunk(replace(self, epochs=max(_budgets_through(self, end))), end) for end in reversed(ends)]
+
     @property
     def trunk(self) -> Trunk | None:
         """The trunk that this training goes on from, if there is one."""
-        return _last_trunk(self, first_decay(self.epochs, self.experiment.config["training"]))
-
-    @property
-    def trunks(self) -> list[Trunk]:
-        """All trunks on the way of this training, the last first."""
-        chain, trunk = [], self.trunk
-        while trunk is not None:
-            chain.append(trunk)
-            trunk = trunk.parent
-        return chain
+        return next(iter(self.trunks), None)
 
     @property
     def own_epochs(self) -> int:
@@ -182,8 +183,11 @@ class Training:
 
     @cached_property
     def snapshot_epochs(self) -> list[int]:
-        """Epochs (completed) of the snapshots, ascending: 0 is the untrained network, the last is the end."""
-        snapshots = self.experiment.config["snapshots"]
+        """Epochs (completed) of the snapshots, ascending: 0 is the untrained network, the last is the end.
+
+        Of what has no features the end alone.
+        """
+        snapshots = self.experiment.config["snapshots"] if self.has_features else []
         if isinstance(snapshots, list):
             return sorted({epoch for epoch in snapshots if epoch < self.epochs} | {self.epochs})
         return sorted({round(self.epochs * part / snapshots) for part in range(snapshots + 1)})
@@ -220,14 +224,14 @@ class Run(Training):
         }
 
     @property
+    def members(self) -> list[Run]:
+        """The run itself, as if it were a stack of one."""
+        return [self]
+
+    @property
     def name(self) -> str:
         """What the run is called in its stack."""
         return f"{self.loss}/seed{self.seed}"
-
-    @property
-    def trunk(self) -> Trunk | None:
-        """The trunk, if there is one; none where budgets may come to have different weight decays."""
-        return None if self.decay == CHOSEN else super().trunk
 
     @cached_property
     def sources(self) -> list[Run | Stack]:
@@ -238,8 +242,7 @@ class Run(Training):
                 return [replace(self, decay=CHOSEN)]
             return [replace(self, decay=decay) for decay in experiment.tuning["candidates"]]
         if experiment.config["stack"] > 1:
-            order = [(loss, seed) for seed in experiment.config["seeds"] for loss in experiment.config["losses"]]
-            place = order.index((self.loss, self.seed)) // experiment.config["stack"]
+            place = experiment.points.index((self.loss, self.seed)) // experiment.config["stack"]
             return [Stack(experiment, place + 1, self.width, self.epochs)]
         return []
 
@@ -254,24 +257,19 @@ class Run(Training):
         """Whether features are taken: not of candidates at seeds that no run of the grid has."""
         return self.seed in self.experiment.config["seeds"]
 
-    @cached_property
-    def snapshot_epochs(self) -> list[int]:
-        """Epochs of the snapshots (see `Training`); of what has no features the end alone."""
-        return super().snapshot_epochs if self.has_features else [self.epochs]
-
     @property
     def settings(self) -> dict:
         """Everything that determines the trained weights, but for the data and the code."""
         config = self.experiment.config
-        candidate = {"weight_decay": self.decay} if isinstance(self.decay, float | int) else {}
         training = {key: value for key, value in config["training"].items() if key != "test_normalization"}
+        if self.decay not in (None, CHOSEN):
+            training["weight_decay"] = self.decay
         return {
             "loss": self.experiment.study.config["losses"][self.loss],
             "network": {**config["network"], "width": self.width},
             "epochs": self.epochs,
             "seed": self.seed,
             **training,
-            **candidate,
         }
 
     @property
@@ -296,13 +294,9 @@ class Stack(Training):
     @cached_property
     def members(self) -> list[Run]:
         """The runs, in order."""
-        config = self.experiment.config
-        order = [(loss, seed) for seed in config["seeds"] for loss in config["losses"]]
-        begin = (self.number - 1) * config["stack"]
-        return [
-            Run(self.experiment, loss, self.width, self.epochs, seed)
-            for loss, seed in order[begin : begin + config["stack"]]
-        ]
+        size = self.experiment.config["stack"]
+        points = self.experiment.points[(self.number - 1) * size : self.number * size]
+        return [Run(self.experiment, loss, self.width, self.epochs, seed) for loss, seed in points]
 
 
 @dataclass(frozen=True)
@@ -327,9 +321,14 @@ class Trunk:
         return self.longest.width
 
     @property
+    def members(self) -> list[Run]:
+        """The runs that are trained as one."""
+        return self.longest.members
+
+    @property
     def parent(self) -> Trunk | None:
         """The trunk that this one goes on from."""
-        return _last_trunk(self.longest, self.to - 1)
+        return next((trunk for trunk in self.longest.trunks if trunk.to < self.to), None)
 
     @property
     def own_epochs(self) -> int:
@@ -361,14 +360,6 @@ class Choice:
             for seed in tuning["seeds"]
             for decay in tuning["candidates"]
         ]
-
-
-def _last_trunk(training: Training, last: int) -> Trunk | None:
-    """The trunk with the last end up to `last`."""
-    ends = [end for end in training.experiment.trunk_ends if end <= last]
-    if not ends:
-        return None
-    return Trunk(replace(training, epochs=max(_budgets_through(training, ends[-1]))), ends[-1])
 
 
 def _budgets_through(training: Training, to: int) -> list[int]:

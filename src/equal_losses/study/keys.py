@@ -7,9 +7,9 @@ computes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import fields
-from functools import cache, cached_property
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from equal_losses.study import kinds, paths
 from equal_losses.study.configuration import TABLES
 from equal_losses.study.fingerprints import Codebase
 from equal_losses.study.grid import CHOSEN, Choice, Experiment, Run, Stack, Study, Trunk
-from equal_losses.study.step import Input, Step, keys_of
+from equal_losses.study.step import Files, Step
 from equal_losses.study.theory import TABLES as CASE_TABLES
 from equal_losses.study.theory import loss_kinds
 
@@ -48,6 +48,7 @@ class Steps:
     def __init__(self, study: Study, codebase: Codebase, root: Path, listings: Mapping[str, Mapping[str, int] | None]):
         self.study, self.root = study, root
         self._codebase, self._listings = codebase, listings
+        self._experiments = list(study.experiments.values())
         for name in ("dataset", "trunk", "training", "choice", "run", "features", "metrics", "table", "theory_case"):
             setattr(self, name, cache(getattr(self, name)))
 
@@ -67,105 +68,98 @@ class Steps:
 
     def dataset(self, name: str) -> Step:
         """A prepared dataset; its settings say where the images come from and how they are split."""
-        source = self.study.dataset_source(name)
-        settings = {"source": source, "split": self.study.dataset_split(name), "files": self._listings.get(name)}
+        settings = self.study.dataset_settings(name) | {"files": self._listings.get(name)}
         place = paths.DATASET.format(dataset=name, key="{key}")
-        return self._step(place, "prepare_dataset.py", [("datasets", source["kind"])], settings, {}, name)
+        return self._step(place, "prepare_dataset.py", settings, {}, name, ("datasets", settings["source"]["kind"]))
 
     def trunk(self, trunk: Trunk) -> Step:
         """The shared epochs of several budgets."""
-        kind = _pattern(trunk.longest, paths.TRUNK, paths.CANDIDATE_TRUNK, paths.STACK_TRUNK)
         settings = {**_trained(trunk.longest), "to": trunk.to, "snapshot_epochs": trunk.snapshot_epochs}
-        script = "train_stack_trunk.py" if isinstance(trunk.longest, Stack) else "train_trunk.py"
-        step = self._training(trunk.longest, _filled(kind, trunk), script, settings, trunk)
+        *_, pattern, script = _sort(trunk.longest)
+        step = self._step(_place(pattern, trunk), script, settings, self._images(trunk), trunk, *_trained_kinds(trunk))
         return self._from_trunk(step, trunk.parent)
 
     def training(self, training: Run | Stack) -> Step:
         """What is trained to its end: a run by itself, a candidate, what is chosen, or a stack."""
-        kind = _pattern(training, paths.RUN, paths.CANDIDATE, paths.STACK)
+        pattern, script, *_ = _sort(training)
         settings = {**_trained(training), "snapshot_epochs": training.snapshot_epochs}
-        script = "train_stack.py" if isinstance(training, Stack) else "train.py"
-        step = self._training(training, _filled(kind, training), script, settings, training)
-        if isinstance(training, Run) and training.decay == CHOSEN:
-            return self._with(step, choice=self.choice(training.choice).files("weight_decay.json"))
-        return step if self._is_finished(step, training) else self._from_trunk(step, training.trunk)
+        inputs = self._images(training)
+        if training.decay == CHOSEN:
+            inputs["choice"] = Files(self.choice(training.choice), "weight_decay.json")
+        step = self._step(_place(pattern, training), script, settings, inputs, training, *_trained_kinds(training))
+        return step if self._is_finished(step) else self._from_trunk(step, training.trunk)
 
     def choice(self, choice: Choice) -> Step:
         """A weight decay, chosen among the candidates."""
-        records = [self.training(run).files("run.json") for run in choice.candidates]
-        place = _filled(paths.CHOICE, choice)
-        return self._step(place, "choose_weight_decay.py", [], {}, {"records": records}, choice)
+        inputs = {"records": Files([self.training(run) for run in choice.candidates], "run.json")}
+        return self._step(_place(paths.CHOICE, choice), "choose_weight_decay.py", {}, inputs, choice)
 
     def run(self, run: Run) -> Step:
         """A run of the grid: trained by itself, or linked to where it was trained."""
         if not run.sources:
             return self.training(run)
-        sources = [self.training(source) for source in run.sources]
-        return self._link(_filled(paths.RUN, run), run, sources, {})
+        return self._link(_place(paths.RUN, run), run, [self.training(source) for source in run.sources], {})
 
     def features(self, training: Run | Stack) -> Step:
         """The features of what was trained, or of a run of the grid that is linked, linked."""
         if isinstance(training, Run) and training.sources:
             run = self.run(training)
             sources = [self.features(source) for source in training.sources]
-            return self._link(f"{run.path}/features/{{key}}", training, sources, {"run": run.files(RECORD)})
-        return self._features(self.training(training), training)
+            return self._link(f"{run.path}/features/{{key}}", training, sources, {"run": Files(run, RECORD)})
+        return self._features(self.training(training))
 
     def metrics(self, run: Run) -> Step:
         """The NC metrics of a run's snapshots."""
-        place = f"{self.run(run).path}/nc_metrics/{{key}}"
-        inputs = {"features": self.features(run).files("features.npz")}
-        return self._step(place, "nc_metrics.py", [], {}, inputs, run)
+        inputs = {"features": Files(self.features(run), "features.npz")}
+        return self._step(f"{self.run(run).path}/nc_metrics/{{key}}", "nc_metrics.py", {}, inputs, run)
 
     def table(self, experiment: Experiment, name: str) -> Step:
         """A table of an experiment: of its runs, of their features, or made from other tables."""
-        place = f"{paths.TABLES.format(experiment=experiment.name)}/{name}"
-        if name in kinds.kinds("statistics"):
-            return self._derived(place, experiment, name)
-        return self._step(place, *(self._aligned if name == "alignment" else self._collected)(experiment), experiment)
+        place = f"{paths.TABLES}/{name}".format(experiment=experiment.name)
+        if name == "trajectories":  # made in one job with that of the runs
+            return replace(self.table(experiment, "runs"), place=place)
+        if name == "runs":
+            return self._collected(place, experiment)
+        return self._aligned(place, experiment) if name == "alignment" else self._derived(place, experiment, name)
 
     def figure(self, experiment: Experiment, name: str) -> Step:
         """A figure of an experiment."""
-        tables = kinds.arguments("figures.experiment", name)
-        inputs = {table: self.table(experiment, table).files(".csv") for table in tables}
-        place = f"{paths.FIGURES.format(experiment=experiment.name)}/{name}"
-        return self._figure(place, "figures.experiment", name, inputs, experiment)
+        place = f"{paths.FIGURES}/{name}".format(experiment=experiment.name)
+        return self._figure(place, "figures.experiment", name, partial(self.table, experiment), experiment)
 
     def theory_case(self, table: str, case: str) -> Step:
         """A case of a table of the theory."""
         settings = self.study.theory.cases[table][case]
-        losses = [("losses", kind) for kind in loss_kinds(settings)]
+        used = [("losses", kind) for kind in loss_kinds(settings)]
         place = paths.THEORY_CASE.format(table=table, case=case, key="{key}")
-        return self._step(place, "theory_case.py", [("theory.steps", table), *losses], settings, {}, (table, case))
+        return self._step(place, "theory_case.py", settings, {}, (table, case), ("theory.steps", table), *used)
 
     def theory_table(self, name: str) -> Step:
         """A table of the theory: the cases together, the closed forms, or the statements."""
         theory = self.study.theory
         inputs = {
-            table: [self.theory_case(table, case).files(".csv") for case in cases]
+            table: Files([self.theory_case(table, case) for case in cases], ".csv")
             for table, cases in theory.cases.items()
+            if cases
         }
-        place = f"{paths.THEORY_TABLES.format(study=self.study.name)}/{name}"
         settings = {"tables": list(CASE_TABLES), "closed_forms": theory.closed_form_settings}
-        return self._step(
-            place, "theory_tables.py", [], settings, {name: files for name, files in inputs.items() if files}
-        )
+        place = f"{paths.THEORY_TABLES}/{name}".format(study=self.study.name)
+        return self._step(place, "theory_tables.py", settings, inputs)
 
     def theory_figure(self, name: str) -> Step:
         """A figure of the theory."""
-        inputs = {table: self.theory_table(table).files(".csv") for table in kinds.arguments("figures.theory", name)}
-        place = f"{paths.THEORY_FIGURES.format(study=self.study.name)}/{name}"
-        return self._figure(place, "figures.theory", name, inputs, None)
+        place = f"{paths.THEORY_FIGURES}/{name}".format(study=self.study.name)
+        return self._figure(place, "figures.theory", name, self.theory_table)
 
     @cached_property
     def tables(self) -> list[Step]:
         """Every table of the experiments."""
-        return [self.table(experiment, name) for experiment in self.study.experiments.values() for name in TABLES]
+        return [self.table(experiment, name) for experiment in self._experiments for name in TABLES]
 
     @cached_property
     def figures(self) -> list[Step]:
         """Every figure of the experiments."""
-        each = self.study.experiments.values()
+        each = self._experiments
         return [self.figure(experiment, name) for experiment in each for name in experiment.config["figures"]]
 
     @cached_property
@@ -181,16 +175,13 @@ class Steps:
     @cached_property
     def claims(self) -> Step:
         """The ledger of claims."""
-        each = self.study.experiments.values()
         inputs = {
-            **{
-                name: [self.table(experiment, name).files(".csv") for experiment in each]
-                for name in ("runs", "equivalence", "alignment")
-            },
-            "theory": self.theory_table("statements").files(".csv"),
+            name: Files([self.table(experiment, name) for experiment in self._experiments], ".csv")
+            for name in ("runs", "equivalence", "alignment")
         }
+        inputs["theory"] = Files(self.theory_table("statements"), ".csv")
         settings = {"experiments": list(self.study.experiments), "thresholds": self.study.config["evidence"]}
-        return self._step(f"{paths.STUDY.format(study=self.study.name)}/claims", "claims.py", [], settings, inputs)
+        return self._step(f"{paths.STUDY}/claims".format(study=self.study.name), "claims.py", settings, inputs)
 
     def page(self, content: dict) -> Step:
         """The page for readers.
@@ -198,97 +189,80 @@ class Steps:
         Args:
             content: what is on it beside tables and figures (see `page.content`).
         """
-        each = self.study.experiments.values()
+        each = self._experiments
         inputs = {
-            "claims": self.claims.files(".csv"),
-            "tables": [self.table(experiment, name).files(".csv") for experiment in each for name in PAGE_TABLES],
-            "figures": [step.files(".png") for step in self.figures],
-            "records": [self.run(run).files("run.json") for experiment in each for run in experiment.runs],
-            "theory": [step.files(".png") for step in self.theory_figures],
+            "claims": Files(self.claims, ".csv"),
+            "tables": Files([self.table(experiment, name) for experiment in each for name in PAGE_TABLES], ".csv"),
+            "figures": Files(self.figures, ".png"),
+            "records": Files([self.run(run) for experiment in each for run in experiment.runs], "run.json"),
+            "theory": Files(self.theory_figures, ".png"),
         }
-        place = f"{paths.STUDY.format(study=self.study.name)}/report"
-        return self._step(place, "page.py", [], content, inputs, None, PAGE_TEMPLATE)
+        place = f"{paths.STUDY}/report".format(study=self.study.name)
+        return self._step(place, "page.py", content, inputs, files=[PAGE_TEMPLATE])
 
     # How steps are made
 
-    def _step(self, place, script, kind_names, settings, inputs, subject=None, *files) -> Step:
+    def _step(self, place, script, settings, inputs, subject=None, *kind_names, files=()) -> Step:
         roots = [f"{SCRIPTS}/{script}", *(kinds.source(*kind) for kind in sorted(set(kind_names))), *files]
-        keys = {name: keys_of(each) for name, each in inputs.items()}
+        keys = {name: each.keys for name, each in inputs.items()}
         ingredients = {"settings": settings, "code": self._codebase.code(*roots), "inputs": keys}
         return Step(place, ingredients, inputs, subject)
-
-    def _with(self, step: Step, **inputs: Input) -> Step:
-        """The step with inputs that count."""
-        keys = step.ingredients["inputs"] | {name: keys_of(each) for name, each in inputs.items()}
-        return Step(step.place, {**step.ingredients, "inputs": keys}, {**step.inputs, **inputs}, step.subject)
 
     def _from_trunk(self, step: Step, trunk: Trunk | None) -> Step:
         """The step with its trunk, which does not count, because it changes no bit of what comes of it."""
         if trunk is None:
             return step
-        inputs = {**step.inputs, "trunk": self.trunk(trunk).files(*TRUNK_FILES)}
-        return Step(step.place, step.ingredients, inputs, step.subject)
+        return replace(step, inputs={**step.inputs, "trunk": Files(self.trunk(trunk), *TRUNK_FILES)})
 
-    def _training(self, training: Run | Stack, place: str, script: str, settings: dict, subject: Any) -> Step:
-        runs = training.members if isinstance(training, Stack) else [training]
-        used = [run.settings for run in runs]
-        kind_names = [(package, each[option]["kind"]) for each in used for package, option in _TRAINED_KINDS]
-        return self._step(place, script, kind_names, settings, self._images(training), subject)
+    def _images(self, training: Run | Stack | Trunk) -> dict[str, Files]:
+        return {"dataset": Files(self.dataset(training.experiment.dataset), *DATASET_FILES)}
 
-    def _images(self, training: Run | Stack) -> dict[str, Input]:
-        return {"dataset": self.dataset(training.experiment.dataset).files(*DATASET_FILES)}
-
-    def _is_finished(self, step: Step, training: Run | Stack) -> bool:
+    def _is_finished(self, step: Step) -> bool:
         """Whether a training need not be done again, not even for its snapshots."""
-        if not self.is_there(step.file(RECORD)):
-            return False
-        has_features = not isinstance(training, Run) or training.has_features
-        snapshots = step.file("snapshots.safetensors")
-        return (
-            not has_features or self.is_there(snapshots) or self.is_there(self._features(step, training).file(RECORD))
+        return self.is_there(step.file(RECORD)) and (
+            not step.subject.has_features
+            or self.is_there(step.file("snapshots.safetensors"))
+            or self.is_there(self._features(step).file(RECORD))
         )
 
-    def _features(self, step: Step, training: Run | Stack) -> Step:
+    def _features(self, step: Step) -> Step:
+        training = step.subject
         is_stack = isinstance(training, Stack)
-        runs = {run.name: run.measured_settings for run in training.members} if is_stack else training.measured_settings
         settings = {
-            "members" if is_stack else "run": runs,
+            **_trained(training, "measured_settings"),
             "snapshot_epochs": training.snapshot_epochs,
             "augmented": training.experiment.config["augmented_features"],
         }
-        weights = ("snapshots.safetensors", RECORD) if is_stack else ("snapshots.safetensors", "best.safetensors")
-        inputs = {**self._images(training), "weights": step.files(*weights)}
+        weights = Files(step, "snapshots.safetensors", RECORD if is_stack else "best.safetensors")
+        inputs = {**self._images(training), "weights": weights}
         script = "extract_stack.py" if is_stack else "extract_features.py"
-        networks = [("networks", training.experiment.config["network"]["kind"])]
-        return self._step(f"{step.path}/features/{{key}}", script, networks, settings, inputs, training)
+        network = ("networks", training.experiment.config["network"]["kind"])
+        return self._step(f"{step.path}/features/{{key}}", script, settings, inputs, training, network)
 
-    def _link(self, place: str, run: Run, sources: list[Step], inputs: dict[str, Input]) -> Step:
-        inputs = {**inputs, "sources": [source.files(RECORD) for source in sources]}
-        if run.choice and len(sources) > 1:
-            inputs["choice"] = self.choice(run.choice).files("weight_decay.json")
-        member = run.name if isinstance(run.sources[0], Stack) else None
-        candidates = [source.decay for source in run.sources] if "choice" in inputs else None
-        return self._step(place, "link.py", [], {"member": member, "candidates": candidates}, inputs, run)
+    def _link(self, place: str, run: Run, sources: list[Step], inputs: dict[str, Files]) -> Step:
+        inputs = {**inputs, "sources": Files(sources, RECORD)}
+        settings = {"member": run.name if isinstance(run.sources[0], Stack) else None, "candidates": None}
+        if len(sources) > 1:
+            inputs["choice"] = Files(self.choice(run.choice), "weight_decay.json")
+            settings["candidates"] = [source.decay for source in run.sources]
+        return self._step(place, "link.py", settings, inputs, run)
 
-    def _collected(self, experiment: Experiment) -> tuple[str, list, object, dict[str, Input]]:
-        runs = experiment.runs
-        settings = {
-            "identities": [run.identity for run in runs],
-            "folders": [self.run(run).path for run in runs],
-        }
+    def _collected(self, place: str, experiment: Experiment) -> Step:
+        runs = [self.run(run) for run in experiment.runs]
+        settings = {"identities": [run.identity for run in experiment.runs], "folders": [run.path for run in runs]}
         inputs = {
-            "records": [self.run(run).files("run.json") for run in runs],
-            "metrics": [self.metrics(run).files(".csv") for run in runs],
+            "records": Files(runs, "run.json"),
+            "metrics": Files([self.metrics(run) for run in experiment.runs], ".csv"),
         }
-        return "collect.py", [], settings, inputs
+        return self._step(place, "collect.py", settings, inputs, experiment)
 
     def _derived(self, place: str, experiment: Experiment, name: str) -> Step:
         evidence = self.study.config["evidence"]
         settings = {"table": name, "options": {key: evidence[key] for key in kinds.parameters("statistics", name)}}
-        inputs = {each: self.table(experiment, each).files(".csv") for each in kinds.arguments("statistics", name)}
-        return self._step(place, "table.py", [("statistics", name)], settings, inputs, experiment)
+        inputs = {each: Files(self.table(experiment, each), ".csv") for each in kinds.arguments("statistics", name)}
+        return self._step(place, "table.py", settings, inputs, experiment, ("statistics", name))
 
-    def _aligned(self, experiment: Experiment) -> tuple[str, list, object, dict[str, Input]]:
+    def _aligned(self, place: str, experiment: Experiment) -> Step:
         runs = experiment.largest_runs
         settings = {
             "experiment": experiment.name,
@@ -296,22 +270,23 @@ class Steps:
             "losses": [run.loss for run in runs],
             "pairs": experiment.model_pairs,
         }
-        inputs = {**self._images(runs[0]), "final": [self.run(run).files("final.safetensors") for run in runs]}
-        return "align_features.py", [("networks", experiment.config["network"]["kind"])], settings, inputs
+        inputs = {**self._images(runs[0]), "final": Files([self.run(run) for run in runs], "final.safetensors")}
+        network = ("networks", experiment.config["network"]["kind"])
+        return self._step(place, "align_features.py", settings, inputs, experiment, network)
 
-    def _figure(self, place: str, package: str, name: str, inputs: dict[str, Input], subject: Any) -> Step:
+    def _figure(self, place: str, package: str, name: str, table: Callable[[str], Step], subject: Any = None) -> Step:
         settings = {"package": package, "figure": name}
-        return self._step(place, "figure.py", [(package, name)], settings, inputs, subject)
+        inputs = {each: Files(table(each), ".csv") for each in kinds.arguments(package, name)}
+        return self._step(place, "figure.py", settings, inputs, subject, (package, name))
 
     def _all(self) -> Iterator[Step]:
         study = self.study
         yield from map(self.dataset, study.datasets)
-        for experiment in study.experiments.values():
+        for experiment in self._experiments:
             yield from map(self.trunk, experiment.trunks)
             yield from map(self.training, experiment.trainings)
             yield from map(self.choice, experiment.choices)
-            measured = (each for each in experiment.trainings if not isinstance(each, Run) or each.has_features)
-            yield from map(self.features, measured)
+            yield from (self.features(each) for each in experiment.trainings if each.has_features)
             for run in experiment.runs:
                 yield from (self.run(run), self.features(run), self.metrics(run))
         yield from self.tables
@@ -322,29 +297,29 @@ class Steps:
         yield self.claims
 
 
-_TRAINED_KINDS = (("losses", "loss"), ("networks", "network"))
-
-
-def _trained(training: Run | Stack) -> dict:
-    """Settings of what is trained."""
+def _sort(training: Run | Stack) -> tuple[str, str, str, str]:
+    """Where a training of this sort is and the script that does it, and the same of its trunks."""
     if isinstance(training, Stack):
-        return {"members": {run.name: run.settings for run in training.members}}
-    return {"run": training.settings}
+        return paths.STACK, "train_stack.py", paths.STACK_TRUNK, "train_stack_trunk.py"
+    if training.decay is None:
+        return paths.RUN, "train.py", paths.TRUNK, "train_trunk.py"
+    return paths.CANDIDATE, "train.py", paths.CANDIDATE_TRUNK, "train_trunk.py"
 
 
-def _pattern(training: Run | Stack, run: str, candidate: str, stack: str) -> str:
-    """The pattern for a training of this sort."""
+def _trained(training: Run | Stack, settings: str = "settings") -> dict:
+    """These settings of the run, or of each run of a stack."""
     if isinstance(training, Stack):
-        return stack
-    return run if training.decay is None else candidate
+        return {"members": {run.name: getattr(run, settings) for run in training.members}}
+    return {"run": getattr(training, settings)}
 
 
-def _filled(pattern: str, subject: Run | Stack | Trunk | Choice) -> str:
+def _trained_kinds(training: Run | Stack | Trunk) -> Iterator[tuple[str, str]]:
+    """The losses and the network that are trained."""
+    for run in training.members:
+        yield from (("losses", run.settings["loss"]["kind"]), ("networks", run.settings["network"]["kind"]))
+
+
+def _place(pattern: str, subject: Run | Stack | Trunk | Choice) -> str:
     """A path with what the subject is called in it, and the place of its key."""
-    if isinstance(subject, Trunk):
-        return _filled(pattern.replace("{to}", str(subject.to)), subject.longest)
-    named = {field.name: getattr(subject, field.name) for field in fields(subject)}
-    named |= {"experiment": subject.experiment.name, "width": paths.number(subject.width), "key": "{key}"}
-    if isinstance(named.get("decay"), int | float):
-        named["decay"] = f"decay{paths.number(subject.decay)}"
-    return pattern.format_map(named)
+    names = {**vars(getattr(subject, "longest", subject)), **vars(subject)}
+    return pattern.format_map({**names, "experiment": subject.experiment.name, "key": "{key}"})

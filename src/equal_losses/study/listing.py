@@ -28,7 +28,7 @@ def found(study: Study, directory: Path = Path()) -> dict[str, Listing]:
     """
     listings = saved(study, directory)
     for name in study.datasets:
-        source = study.dataset_source(name)
+        source = study.dataset_settings(name)["source"]
         if source.get("root") is None or not kinds.has_function("datasets", source["kind"], "files"):
             continue
         folder = directory / Path(source["root"]).expanduser()
@@ -50,4 +50,4 @@ def saved(study: Study, root: Path) -> dict[str, Listing]:
 
 
 def _path(study: Study, root: Path, name: str) -> Path:
-    return root / DATASET_LISTING.format(dataset=name, key=digest(study.dataset_source(name)))
+    return root / DATASET_LISTING.format(dataset=name, key=digest(study.dataset_settings(name)["source"]))

@@ -15,8 +15,8 @@ RUN = f"{RESULTS}/runs/{_POINT}/epochs{{epochs}}/seed{{seed}}/{{key}}"
 TRUNK = f"{RESULTS}/trunks/{_POINT}/seed{{seed}}/to{{to}}/{{key}}"
 # The candidates from which a weight decay is chosen, the choice, and what is trained with the chosen one.
 CHOICE = f"{RESULTS}/tuning/{_POINT}/epochs{{epochs}}/choice/{{key}}"
-CANDIDATE = f"{RESULTS}/tuning/{_POINT}/epochs{{epochs}}/seed{{seed}}/{{decay}}/{{key}}"
-CANDIDATE_TRUNK = f"{RESULTS}/trunks/{_POINT}/seed{{seed}}/{{decay}}/to{{to}}/{{key}}"
+CANDIDATE = f"{RESULTS}/tuning/{_POINT}/epochs{{epochs}}/seed{{seed}}/decay{{decay}}/{{key}}"
+CANDIDATE_TRUNK = f"{RESULTS}/trunks/{_POINT}/seed{{seed}}/decay{{decay}}/to{{to}}/{{key}}"
 # Runs of several losses and seeds that are trained as one.
 STACK = f"{RESULTS}/stacks/{{experiment}}/stack{{number}}/width{{width}}/epochs{{epochs}}/{{key}}"
 STACK_TRUNK = f"{RESULTS}/trunks/{{experiment}}/stack{{number}}/width{{width}}/to{{to}}/{{key}}"
@@ -31,8 +31,3 @@ THEORY_CASE = f"{RESULTS}/theory/{{table}}/{{case}}/{{key}}"
 STUDY = f"{RESULTS}/studies/{{study}}"
 THEORY_TABLES = f"{STUDY}/theory/tables"
 THEORY_FIGURES = f"{STUDY}/theory/figures"
-
-
-def number(value: float) -> str:
-    """A number as text that reads as the same number: 1, 0.5, 0.33333333, 1e-05."""
-    return str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else repr(float(value))

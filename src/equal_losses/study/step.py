@@ -10,21 +10,14 @@ from typing import Any
 from equal_losses.running import records
 
 
-@dataclass(frozen=True)
 class Files:
-    """Files of one step, as the input of another."""
+    """Files of one step, or one file of each of several steps, as the input of another."""
 
-    step: Step
-    names: tuple[str, ...]
-
-    @property
-    def paths(self) -> list[str]:
-        """Their paths."""
-        return [self.step.file(name) for name in self.names]
-
-
-# One step's files, or those of several steps, one file of each.
-Input = Files | list[Files]
+    def __init__(self, of: Step | list[Step], *names: str):
+        self.names = names
+        self.steps = of if isinstance(of, list) else [of]
+        self.paths = [step.file(name) for step in self.steps for name in names]
+        self.keys = [step.key for step in of] if isinstance(of, list) else of.key
 
 
 @dataclass(frozen=True)
@@ -40,7 +33,7 @@ class Step:
 
     place: str
     ingredients: dict
-    inputs: Mapping[str, Input]
+    inputs: Mapping[str, Files]
     subject: Any = None
 
     @cached_property
@@ -67,33 +60,17 @@ class Step:
         """A file of the result: its name in the folder, or its suffix."""
         return f"{self.path}{name}" if name.startswith(".") else f"{self.path}/{name}"
 
-    def files(self, *names: str) -> Files:
-        """Some of its files, as an input of another step."""
-        return Files(self, names)
-
     @property
     def input_paths(self) -> dict[str, list[str]]:
         """Paths of the input files, by the input's name."""
-        return {
-            name: files.paths if isinstance(files, Files) else [path for each in files for path in each.paths]
-            for name, files in self.inputs.items()
-        }
+        return {name: files.paths for name, files in self.inputs.items()}
 
     @property
     def sources(self) -> list[Step]:
         """The steps that the inputs come from."""
-        listed = ([files] if isinstance(files, Files) else files for files in self.inputs.values())
-        return [files.step for each in listed for files in each]
+        return [step for files in self.inputs.values() for step in files.steps]
 
     @property
     def for_job(self) -> dict:
         """The rule's parameter `step` (see `shell.job`)."""
-        return {
-            "ingredients": self.ingredients,
-            "expected": {name: keys_of(each) for name, each in self.inputs.items()},
-        }
-
-
-def keys_of(files: Input) -> str | list[str]:
-    """The key of the step, or of each of the steps, that an input comes from."""
-    return files.step.key if isinstance(files, Files) else [each.step.key for each in files]
+        return {"ingredients": self.ingredients, "expected": {name: each.keys for name, each in self.inputs.items()}}
