@@ -37,10 +37,11 @@ def write_weights(folder: Path, settings: Mapping, dataset: PreparedDataset, cou
 
 
 def extract(folder: Path, settings: Mapping, dataset: PreparedDataset, count: int) -> None:
-    """What a job computes of so many snapshots."""
+    """What a job does with so many snapshots."""
     files = folder / "snapshots.safetensors", folder / "best.safetensors"
     snapshots = extraction.snapshots_of_run(*files, range(1, count))
-    extraction.extract(settings, dataset, snapshots, device=CPU, augmented=False)
+    compute = {"device": "cpu", "threads": 1}
+    extraction.write_features(folder / "features.npz", settings, dataset, snapshots, augmented=False, compute=compute)
 
 
 @torch.inference_mode()

@@ -1,10 +1,4 @@
-"""Rule align_features: whether the models of an experiment have the same features up to a rotation and a scale.
-
-One row per pair of models, split and part of the features (see `metrics.alignment`). Columns: experiment, width and
-epochs (the largest), comparison (see `study.grid.Experiment.model_pairs`), split (train, test), part (features,
-class_means, within_class), first_loss, first_seed, second_loss ("untrained" where no loss was used), second_seed, cka
-(0..1), procrustes (0..2).
-"""
+"""Rule align_features: whether the models of an experiment have the same features up to a rotation and a scale."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -42,5 +36,5 @@ with job(snakemake) as task, lease(compute["device"]):
             with reproducible(compute["threads"]):
                 features = extraction.mapped_features(models, dataset, split, Path(folder), device=device)
             compared = alignment.compare_models(features, dataset.labels(split), pairs)
-            rows += [largest | {"comparison": row["comparison"], "split": split} | row for row in compared]
-    tables.write(snakemake.output.alignment, pd.DataFrame(rows))
+            rows += [{**largest, "split": split, **row} for row in compared]
+    tables.write(snakemake.output.alignment, pd.DataFrame(rows, columns=tables.COLUMNS["alignment"]))

@@ -107,11 +107,6 @@ def of_size(table: pd.DataFrame, width: float, epochs: int) -> pd.DataFrame:
     return table[(table["width"] == width) & (table["epochs"] == epochs)]
 
 
-def by_loss(runs: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Runs of each loss, in the order of the study."""
-    return iter(runs.groupby("loss", sort=False))
-
-
 def points(share: float) -> str:
     """A difference of shares in percentage points."""
     return f"{100 * share:+.2f} points"

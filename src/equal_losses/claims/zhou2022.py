@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from equal_losses.claims.evidence import NOT_DECIDED, Claim, Evidence, Finding, by_loss, decided, of_size, points, trend
+from equal_losses.claims.evidence import NOT_DECIDED, Claim, Evidence, Finding, decided, of_size, points, trend
 from equal_losses.statistics.equivalence import DIFFERENT, EQUIVALENT
 
 
 def training_accuracy(evidence: Evidence) -> Iterator[Finding]:
     """Per loss, the lowest training accuracy over the seeds."""
-    for loss, runs in by_loss(evidence.largest):
+    for loss, runs in evidence.largest.groupby("loss", sort=False):
         lowest = runs["final_accuracy_train"].min()
         numbers = f"lowest training accuracy {lowest:.2%}"
         yield loss, *decided(evidence, numbers, lowest >= evidence.thresholds["training_accuracy"])
@@ -21,7 +21,7 @@ def training_accuracy(evidence: Evidence) -> Iterator[Finding]:
 
 def collapse(evidence: Evidence) -> Iterator[Finding]:
     """Per loss, the largest of each metric over the seeds."""
-    for loss, runs in by_loss(evidence.largest):
+    for loss, runs in evidence.largest.groupby("loss", sort=False):
         worst = {metric: runs[metric].max() for metric in ("nc1", "nc2", "nc3")}
         numbers = "largest " + ", ".join(f"{metric.upper()} {value:.4f}" for metric, value in worst.items())
         numbers += f" (W centered: NC2 {runs['nc2_centered'].max():.4f}, NC3 {runs['nc3_centered'].max():.4f})"
@@ -101,7 +101,7 @@ def longer_is_better(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _along(evidence: Evidence, axis: str) -> Iterator[Finding]:
-    for loss, runs in by_loss(evidence.runs):
+    for loss, runs in evidence.runs.groupby("loss", sort=False):
         ends = runs[axis].min(), runs[axis].max()
         if ends[0] == ends[1]:
             yield loss, f"{axis} {ends[0]:g} alone", NOT_DECIDED

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from equal_losses.datasets.prepared import SPLITS, PreparedDataset
 from equal_losses.metrics import BEST
-from equal_losses.metrics.feature_statistics import FeatureStatistics, feature_statistics
+from equal_losses.metrics.feature_statistics import feature_statistics
 from equal_losses.networks.network import Network
 from equal_losses.running import weights
 from equal_losses.running.files import atomic_path
 from equal_losses.training.batches import EVALUATION_BATCH, DeviceImages, EpochRandomness, Normalization
-from equal_losses.training.loop import build_network
+from equal_losses.training.loop import build_network, evaluate
 from equal_losses.training.numerics import reproducible, resolve_device
 
 # Name, completed epochs and weights.
@@ -47,57 +47,36 @@ def write_features(
     augmented: bool,
     compute: Mapping,
 ) -> None:
-    """Write what `extract` finds to an .npz file; `compute` is that section of the study."""
-    with reproducible(compute["threads"]):
-        device = resolve_device(compute["device"])
-        arrays = extract(settings, dataset, snapshots, device=device, augmented=augmented)
-    with atomic_path(path) as temporary:
-        np.savez(temporary, **arrays)
+    """Write the feature statistics of the training images and the accuracies of every split as an .npz file.
 
-
-def extract(
-    settings: Mapping,
-    dataset: PreparedDataset,
-    snapshots: Iterable[Snapshot],
-    *,
-    device: torch.device,
-    augmented: bool,
-) -> dict[str, np.ndarray]:
-    """Feature statistics of the training images and accuracies of every split, one row per snapshot.
+    Its arrays have one row per snapshot: snapshot (text), epoch, accuracy_train, accuracy_val, accuracy_test (0..1) and
+    the fields of `feature_statistics.FeatureStatistics`.
 
     Args:
         settings: the resolved settings of the run.
         augmented: whether the training images are cropped and flipped (at random by (seed, epoch)) before.
-
-    Returns:
-        S = number of snapshots: snapshot (S, text), epoch (S), accuracy_train, accuracy_val, accuracy_test (S, 0..1)
-        and the fields of `feature_statistics.FeatureStatistics`, each with a leading axis S.
+        compute: that section of the study.
     """
-    splits = {split: DeviceImages.load(dataset, split, device) for split in SPLITS}
-    normalizations = {split: Normalization.of(settings, dataset, device, split) for split in SPLITS}
-    network = build_network(settings, dataset).to(device)
     rows = []
-    for name, epoch, tensors in snapshots:
-        network.load_state_dict(tensors)
-        randomness = EpochRandomness(settings, epoch, len(splits["train"]), device) if augmented else None
-        train_features = last_layer_features(network, splits["train"], normalizations["train"], randomness)
-        classifier = [network.classifier.weight, network.classifier.bias]
-        statistics = feature_statistics(
-            train_features,
-            splits["train"].labels.cpu().numpy(),
-            *(parameter.detach().cpu().numpy() for parameter in classifier),
-        )
-        rows.append(
-            {
-                "snapshot": name,
-                "epoch": epoch,
-                "accuracy_train": statistics.accuracy,
-                "accuracy_val": accuracy(network, splits["val"], normalizations["val"]),
-                "accuracy_test": accuracy(network, splits["test"], normalizations["test"]),
-            }
-            | {field.name: getattr(statistics, field.name) for field in fields(FeatureStatistics)}
-        )
-    return {key: np.stack([row[key] for row in rows]) for key in rows[0]}
+    with reproducible(compute["threads"]):
+        device = resolve_device(compute["device"])
+        splits = {split: DeviceImages.load(dataset, split, device) for split in SPLITS}
+        normalizations = {split: Normalization.of(settings, dataset, device, split) for split in SPLITS}
+        network = build_network(settings, dataset).to(device)
+        labels = splits["train"].labels.cpu().numpy()
+        for name, epoch, tensors in snapshots:
+            network.load_state_dict(tensors)
+            randomness = EpochRandomness(settings, epoch, len(labels), device) if augmented else None
+            features = last_layer_features(network, splits["train"], normalizations["train"], randomness)
+            parameters = (network.classifier.weight, network.classifier.bias)
+            classifier = (parameter.detach().cpu().numpy() for parameter in parameters)
+            statistics = feature_statistics(features, labels, *classifier)
+            row = {"snapshot": name, "epoch": epoch, "accuracy_train": statistics.accuracy, **vars(statistics)}
+            for split in ("val", "test"):
+                _, row[f"accuracy_{split}"] = evaluate(network, cross_entropy, splits[split], normalizations[split])
+            rows.append(row)
+    with atomic_path(path) as temporary:
+        np.savez(temporary, **{key: np.stack([row[key] for row in rows]) for key in rows[0]})
 
 
 def mapped_features(
@@ -146,15 +125,3 @@ def last_layer_features(
             pixels = randomness.augmented(pixels, rows)
         features[rows] = network.backbone(normalization(pixels))
     return features.cpu().numpy()
-
-
-@torch.inference_mode()
-def accuracy(network: Network, images: DeviceImages, normalization: Normalization) -> float:
-    """Share of images (0..1) whose largest logit is the label's, in evaluation mode."""
-    network.eval()
-    correct = torch.zeros((), dtype=torch.int64, device=images.labels.device)
-    for begin in range(0, len(images), EVALUATION_BATCH):
-        rows = slice(begin, begin + EVALUATION_BATCH)
-        logits, _ = network(normalization(images.images[rows]))
-        correct += (logits.argmax(dim=1) == images.labels[rows]).sum()
-    return int(correct) / len(images)

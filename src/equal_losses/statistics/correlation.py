@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from equal_losses.statistics.tables import COLUMNS
+
 COLLAPSE_METRICS = ("nc1", "nc2", "nc3")
 # What is held constant when collapse is ranked against accuracy.
 CONTROLS = {"nothing": [], "width, epochs": ["width", "epochs"], "width, epochs, loss": ["width", "epochs", "loss"]}
@@ -35,25 +37,13 @@ def correlation(runs: pd.DataFrame, *, significance: float, resamples: int, seed
         indicators = [pd.get_dummies(runs[column].astype(str), drop_first=True) for column in columns]
         design = np.column_stack([np.ones(len(runs)), *indicators]).astype(float)
         for metric in COLLAPSE_METRICS:
-            value, low, high = _with_interval(
-                runs[metric].to_numpy(), accuracy, design, significance=significance, resamples=resamples, seed=seed
-            )
-            rows.append(
-                {
-                    "experiment": runs["experiment"].iloc[0],
-                    "metric": metric,
-                    "held": held,
-                    "runs": len(runs),
-                    "correlation": value,
-                    "interval_low": low,
-                    "interval_high": high,
-                }
-            )
-    return pd.DataFrame(rows)
+            measured = _with_interval(runs[metric].to_numpy(), accuracy, design, significance, resamples, seed)
+            rows.append((runs["experiment"].iloc[0], metric, held, len(runs), *measured))
+    return pd.DataFrame(rows, columns=COLUMNS["correlation"])
 
 
 def _with_interval(
-    x: np.ndarray, y: np.ndarray, design: np.ndarray, *, significance: float, resamples: int, seed: int
+    x: np.ndarray, y: np.ndarray, design: np.ndarray, significance: float, resamples: int, seed: int
 ) -> tuple[float, float, float]:
     """The partial rank correlation of x and y (n), given the design (n x p), and the ends of its interval."""
 
@@ -68,16 +58,9 @@ def _with_interval(
     with warnings.catch_warnings():
         # Resamples in which nothing varies have no correlation; the quantiles leave them out.
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)
-        drawn = stats.bootstrap(
-            (everything,),
-            of_runs,
-            n_resamples=resamples,
-            batch=200,
-            method="percentile",
-            rng=np.random.default_rng(seed),
-        ).bootstrap_distribution
-    low, high = np.nanquantile(drawn, [significance / 2, 1 - significance / 2])
-    return value, low, high
+        options = {"n_resamples": resamples, "batch": 200, "method": "percentile", "rng": np.random.default_rng(seed)}
+        drawn = stats.bootstrap((everything,), of_runs, **options).bootstrap_distribution
+    return value, *np.nanquantile(drawn, [significance / 2, 1 - significance / 2])
 
 
 def _partial_rank_correlation(x: np.ndarray, y: np.ndarray, design: np.ndarray) -> np.ndarray:

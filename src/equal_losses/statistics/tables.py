@@ -68,12 +68,11 @@ def read(path: str | Path, columns: Iterable[str] = ()) -> pd.DataFrame:
 
     try:
         text = Path(path).read_text(encoding="utf-8")
+        head, *rows = csv.reader(StringIO(text), strict=True) if text.strip() else [[]]
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}; expected a table") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not text; expected a table as CSV") from error
-    try:
-        head, *rows = csv.reader(StringIO(text), strict=True) if text.strip() else [[]]
     except csv.Error as error:
         raise InputError(f"{path}: {error}; expected a table as CSV") from error
     if not head:
@@ -111,11 +110,8 @@ def metrics_of_snapshots(features: str | Path) -> pd.DataFrame:
         snapshots = [dict(zip(arrays, values, strict=True)) for values in zip(*arrays.values(), strict=True)]
     except Exception as error:  # NumPy and zipfile raise nearly anything on a file that is damaged or not theirs
         raise InputError(f"{features}: {error}; expected the features as they were written") from error
-    rows = []
-    for snapshot in snapshots:
-        statistics = FeatureStatistics(**{name: snapshot[name] for name in names})
-        rows.append({name: snapshot[name] for name in leading} | metrics_from_statistics(statistics))
-    return pd.DataFrame(rows)
+    statistics = [FeatureStatistics(*(snapshot.pop(name) for name in names)) for snapshot in snapshots]
+    return pd.DataFrame([row | metrics_from_statistics(each) for row, each in zip(snapshots, statistics, strict=True)])
 
 
 def require_complete(table: pd.DataFrame) -> None:
@@ -173,9 +169,7 @@ def collect(
             | _training(record)
             | {"folder": folder}
         )
-        for offset, (name, value) in enumerate(identity.items()):
-            trajectory.insert(offset, name, value)
-        trajectories.append(trajectory)
+        trajectories.append(trajectory.assign(**identity)[[*identity, *trajectory]])
     return pd.DataFrame(runs), pd.concat(trajectories, ignore_index=True)
 
 
