@@ -20,13 +20,7 @@ SUPPORTED, NOT_SUPPORTED, NOT_DECIDED = "supported", "not supported", "not decid
 
 @dataclass(frozen=True)
 class Evidence:
-    """What one experiment contributes.
-
-    Attributes:
-        runs, equivalence, alignment: tables of the experiment (see `statistics.tables`, `statistics.equivalence` and
-            `metrics.alignment`).
-        thresholds: the section `evidence` of the study.
-    """
+    """What one experiment contributes: tables, and the section `evidence` of the study."""
 
     runs: pd.DataFrame
     equivalence: pd.DataFrame
@@ -40,7 +34,7 @@ class Evidence:
 
     @property
     def seeds(self) -> int:
-        """How many seeds the experiment has."""
+        """How many there are."""
         return self.runs["seed"].nunique()
 
     def not_fitted(self, runs: pd.DataFrame) -> str | None:
@@ -66,8 +60,7 @@ class Claim:
 
     Attributes:
         decide: the rule as code; its name is the claim's.
-        statement: what the paper says, in a sentence.
-        source: where it says so.
+        statement, source: what the paper says, in a sentence, and where.
         rule: how it is decided, a sentence with the names of the thresholds in braces.
         question: what readers ask first, if this claim answers it.
     """

@@ -28,9 +28,7 @@ from equal_losses.running.errors import InputError
 PARTS = ("features", "class_means", "within_class")
 UNTRAINED = "untrained"  # the loss, in a table, of a network before its training
 
-Model = tuple[str | None, int]
-"""Loss and seed of a network; no loss before its training, when it is the same network for every loss."""
-
+Model = tuple[str | None, int]  # loss and seed of a network; no loss before its training: the same for every loss
 BLOCK_ROWS = 2048  # enough of them that a product costs more than its addition to the d x d' sum
 # Share of the features' norm that the rounding of float64 may leave of a part that is zero. A single float32 value that
 # differs from its neighbours in the last bit leaves more, in up to 10^11 values.
@@ -74,11 +72,6 @@ class ModelFeatures:
         }
 
     @property
-    def centred_means(self) -> np.ndarray:
-        """K x d: the class means minus their mean, each class once."""
-        return self.class_means - self.class_means.mean(axis=0)
-
-    @property
     def weighted_means(self) -> np.ndarray:
         """K x d: the class means minus the mean of all samples, times the root of the class counts."""
         counts = self.class_counts
@@ -120,16 +113,12 @@ def compare_models(
     """Compare pairs of networks on the same samples; one row per pair and part.
 
     Args:
-        features: N x d of each network, floating point, memory-mapped where they do not fit into memory together.
-        labels: N integers.
+        features, labels: as in `ModelFeatures`; mapped where the features do not fit into memory together.
         pairs: the name of the comparison and two networks.
 
     Yields:
         comparison, part (of `PARTS`), first_loss, first_seed, second_loss, second_seed (the loss is `UNTRAINED` where
         there is none), cka and procrustes (see `compare`).
-
-    Raises:
-        InputError: where shapes do not match or a value is not finite.
     """
     models = {model: ModelFeatures(array, labels) for model, array in features.items()}
     for comparison, first, second in pairs:
@@ -157,7 +146,8 @@ def _products(first: ModelFeatures, second: ModelFeatures) -> dict[str, np.ndarr
         # The same array twice lets NumPy compute half of a symmetric product.
         within += residuals.T @ (residuals if second is first else second.residuals(rows))
     # With X^T = Q R, X^T Y = Q R R'^T Q'^T.
-    triangles = [np.linalg.qr(model.centred_means.T, mode="r") for model in (first, second)]
+    centred = [model.class_means - model.class_means.mean(axis=0) for model in (first, second)]
+    triangles = [np.linalg.qr(means.T, mode="r") for means in centred]
     return {
         "features": within + first.weighted_means.T @ second.weighted_means,
         "class_means": triangles[0] @ triangles[1].T,

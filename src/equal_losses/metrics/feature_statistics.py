@@ -160,15 +160,9 @@ def _span_decides(
     """Whether the rows of W are so nearly in the span of the class means that p alone decides nearly all predictions.
 
     With t_k = U^T w_k, the boundary between the classes k and j is (lead of k over j at h_k) / ||t_k - t_j|| away from
-    h_k in the span; what W has outside of the span moves the boundary by a share of ||h - h_k||. That has to be less
-    than half of the distance for 95% of the classes, at the root mean square of ||h - h_k||. Where it is more, p would
-    leave too many samples to be decided one by one.
-
-    Args:
-        weight_coordinates: K x r, t_k.
-        outside: K, the norms of w_k - U t_k.
-        logits_of_means: K x K, W h_k + b.
-        spreads: K, the root mean square of ||h - h_k||.
+    h_k in the span; what W has outside of the span, `outside` = ||w_k - U t_k||, moves the boundary by a share of
+    ||h - h_k||. That has to be less than half of the distance for 95% of the classes, at the root mean square of
+    ||h - h_k||, `spreads`. Where it is more, p would leave too many samples to be decided one by one.
     """
     others = ~np.eye(len(outside), dtype=bool)
     lengths = np.sqrt(squared_distances(weight_coordinates))
@@ -217,12 +211,13 @@ def _class_moments(
     return references + shifts, np.maximum(variances, 0), bounds
 
 
-def _rough_means(features: np.ndarray, labels: np.ndarray, counts: np.ndarray, samples: int = 8) -> np.ndarray:
+def _rough_means(features: np.ndarray, labels: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """K x d, float64: the mean of a few samples of each class, from all over the data.
 
     The more samples, the less an outlier among them can do: the squares of h - a_k are at most 1 + n_k / samples^2
     times those of h - h_k.
     """
+    samples = 8
     chosen = np.empty(len(counts), dtype=np.intp)
     chosen[labels] = np.arange(len(labels))  # the last sample of each class
     sums = np.zeros((len(counts), features.shape[1]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
@@ -64,25 +64,24 @@ def _tests(differences: np.ndarray, margin: float, one_sided: float, two_sided: 
     """Tests of the rows of an array (... x seeds)."""
     # A spread of rounding errors is none: the accuracies differ by the same number of images.
     testable = np.ptp(differences, axis=1) > 1e-9
-    found = {name: np.full(len(differences), np.nan) for name in _TESTED}
+    values = np.full((len(_TESTED), len(differences)), np.nan)
     if testable.any():
         sample = differences[testable]
         above = stats.ttest_1samp(sample, -margin, axis=1, alternative="greater").pvalue
         below = stats.ttest_1samp(sample, margin, axis=1, alternative="less").pvalue
         either = stats.ttest_1samp(sample, 0, axis=1)
         interval = either.confidence_interval(1 - 2 * one_sided)
-        values = interval.low, interval.high, np.maximum(above, below), either.pvalue
-        for name, value in zip(found, values, strict=True):
-            found[name][testable] = value
+        values[:, testable] = interval.low, interval.high, np.maximum(above, below), either.pvalue
+    found = dict(zip(_TESTED, values, strict=True))
     verdict = np.where(found["p_difference"] < two_sided, DIFFERENT, UNDECIDED)
     verdict = np.where(found["p_equivalence"] < one_sided, EQUIVALENT, verdict)
     return {"difference": differences.mean(axis=1), **found, "verdict": verdict}
 
 
-def mean_interval(values: Iterable[float], confidence: float) -> tuple[float, float, float]:
+def mean_interval(values: Sequence[float], confidence: float) -> tuple[float, float, float]:
     """Mean of independent values with the ends of its t interval, nan where there is no spread to make one of."""
-    values = np.asarray(list(values), dtype=float)
-    mean = float(values.mean()) if len(values) else np.nan
+    values = np.asarray(values, dtype=float)
+    mean = float(values.mean())
     if len(values) < 2 or np.ptp(values) < 1e-9:
         return mean, np.nan, np.nan
     interval = stats.ttest_1samp(values, 0).confidence_interval(confidence)

@@ -89,13 +89,8 @@ def read(path: str | Path, columns: Iterable[str] = ()) -> pd.DataFrame:
 
 
 def metrics_of_snapshots(features: str | Path) -> pd.DataFrame:
-    """All metrics of a run.
-
-    Args:
-        features: a `features.npz` (see `metrics.extraction`).
-
-    Returns:
-        One row per snapshot: snapshot, epoch, accuracies and the metrics.
+    """One row per snapshot of a run, with its epoch, accuracies and metrics, from `features.npz` (see
+    `metrics.extraction`).
 
     Raises:
         InputError: where the file is missing, cut off or something else.
@@ -136,9 +131,7 @@ def collect(
 
     Args:
         identities: experiment, dataset, network, loss, width, epochs and seed.
-        records: the run.json.
-        metrics: the nc_metrics.csv.
-        folders: the folder.
+        records, metrics, folders: the run.json, the nc_metrics.csv and the folder.
 
     Returns:
         runs: the identity, best_epoch, accuracy_val and accuracy_test of the best snapshot, and of the last one

@@ -23,10 +23,10 @@ def choose_weight_decay(records: Iterable[Mapping]) -> dict:
         }
         for record in records
     ]
-    by_decay: dict[float, list[float]] = {}
-    for score in scores:
-        by_decay.setdefault(score["weight_decay"], []).append(score["best_val_accuracy"])
-    means = {decay: fmean(accuracies) for decay, accuracies in by_decay.items()}
+    means = {
+        decay: fmean(score["best_val_accuracy"] for score in scores if score["weight_decay"] == decay)
+        for decay in dict.fromkeys(score["weight_decay"] for score in scores)
+    }
     return {
         "weight_decay": max(means, key=means.get),
         "mean_val_accuracy": [{"weight_decay": decay, "best_val_accuracy": mean} for decay, mean in means.items()],

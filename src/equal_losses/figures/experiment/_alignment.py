@@ -21,12 +21,7 @@ def alignment_figure(
 ) -> Figure:
     """Rows: training and test images; columns: parts of the features; one cell per pair of losses, its mean over seeds.
 
-    Args:
-        alignment: the table.
-        measure: the column to draw.
-        label: what it is called.
-        colormap: dark where features are equal.
-        limits: the ends of the colour scale.
+    Colours, dark where features are equal, are of the column `measure`, called `label`, between the limits.
     """
     first = alignment.iloc[0]
     size = f"width {first['width']:g}, {count(first['epochs'], 'epoch')}, {_shared.seeds(alignment['first_seed'])}"
@@ -56,8 +51,7 @@ def alignment_figure(
 def _cells(means: pd.Series, losses: list[str]) -> np.ndarray:
     """L x (L + 1): different losses from one seed above the diagonal, from two seeds below it; controls on it and last.
 
-    Args:
-        means: of one split and part, by (comparison, first_loss, second_loss).
+    `means` are of one split and part, by (comparison, first_loss, second_loss).
     """
     cells = np.full((len(losses), len(losses) + 1), np.nan)
     for one, first in enumerate(losses):
