@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import builtins
 import importlib
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -111,7 +112,8 @@ def test_files_are_those_that_are_read(source, monkeypatch):
         opened.append(path)
         return open_file(path, *arguments, **options)
 
-    monkeypatch.setattr(builtins, "open", recording)
+    for module in (builtins, io):
+        monkeypatch.setattr(module, "open", recording)
     source.read()
     monkeypatch.undo()
     paths = {Path(path) for path in opened if isinstance(path, str | Path)}

@@ -66,12 +66,6 @@ def test_a_constant_is_read_where_there_is_one(toys):
     assert kinds.constant("toys", "ball", "COLOUR") is None
 
 
-def test_a_function_beside_the_kind_is_found(toys):
-    toys("ball", "def ball(): ...\n\ndef files(root): ...\n\nclass Net:\n    def caught(self): ...\n")
-    assert kinds.has_function("toys", "ball", "files")
-    assert not kinds.has_function("toys", "ball", "caught")
-
-
 @pytest.mark.parametrize("package", PACKAGES)
 def test_what_is_read_of_a_shipped_kind_is_what_its_package_loads(package):
     module = importlib.import_module(f"equal_losses.{package}")

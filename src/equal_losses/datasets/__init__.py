@@ -11,12 +11,14 @@ several have:
   test part or, where a class has fewer there, as many as the smallest class has. They are taken at even distances, from
   the first on, from the images of the class in the order of the source; chance plays no part.
 
+It raises InputError where a file is missing, truncated, unreadable or not what it should be, or the download fails.
+
 A new dataset is one file here, whose function has the file's name. Besides the function it may have
 
 - `CLASSES` (K) and `SIZE` (images of the training part and of the test part, height, width, channels), literals that
   are read before anything is imported, where the dataset is always the same;
-- `files(root)`, where it reads local files: those under `root` that it reads (None: those that it downloaded), sorted,
-  found by listing folders alone and without importing what decodes images. Files that are missing are left out.
+- `files(root)`, where it reads local files: those under `root` that it reads, sorted, found by listing folders alone
+  and without importing what decodes images. Files that are missing are left out.
 """
 
 from __future__ import annotations
@@ -33,5 +35,5 @@ def load(kind: str) -> Callable:
 
 def sizes(kind: str, root: Path) -> dict[str, int]:
     """The files under `root` that a kind reads: bytes by name, relative to `root`."""
-    files = importlib.import_module(f"{__name__}.{kind}").files(str(root))
-    return {str(path.relative_to(root)): path.stat().st_size for path in files}
+    files = getattr(importlib.import_module(f"{__name__}.{kind}"), "files", lambda root: [])
+    return {str(path.relative_to(root)): path.stat().st_size for path in files(str(root))}

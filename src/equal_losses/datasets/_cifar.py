@@ -5,14 +5,13 @@ from __future__ import annotations
 import gzip
 import tarfile
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from equal_losses.datasets import _safe_pickle
-from equal_losses.datasets._downloads import DOWNLOADS, fetch
+from equal_losses.datasets import _pickles
+from equal_losses.datasets._downloads import fetch
 from equal_losses.datasets._images import Images, chosen, folder_at
 from equal_losses.running.errors import InputError
 
@@ -22,15 +21,12 @@ class Cifar:
     """Where CIFAR10 and CIFAR100 differ.
 
     Attributes:
-        published: torchvision's name for it.
         classes: K.
         archive, folder: the archive, and the folder in it.
         train, test, meta: names of the files in the folder; `meta` has the names of the classes.
         names_key, labels_key: keys of the dictionaries in them.
     """
 
-    kind: str
-    published: str
     classes: int
     archive: str
     folder: str
@@ -40,9 +36,9 @@ class Cifar:
     names_key: str
     labels_key: str
 
-    def files(self, root: str | None) -> list[Path]:
-        """The files that are read, as far as they are there."""
-        place = self._place(root)
+    def files(self, root: str) -> list[Path]:
+        """The batches and the class names, or the archive, as far as they are there."""
+        place = self._place(Path(root).expanduser())
         return sorted(path for path in (place, *(place / name for name in self._names)) if path.is_file())
 
     def read(self, root: str | None, per_class: int | None) -> Images:
@@ -51,15 +47,14 @@ class Cifar:
             # torchvision knows where the archive is; its own loader would unpickle whatever it finds there.
             from torchvision import datasets
 
-            published = getattr(datasets, self.published)
-            fetch(self.kind, self.archive, [published.url], published.tgz_md5)
+            published = getattr(datasets, f"CIFAR{self.classes}")
+            place = fetch(f"cifar{self.classes}", self.archive, [published.url], published.tgz_md5)
         else:
-            folder_at(root)
-        place = self._place(root)
-        contents = dict(self._unpacked(place) if place.is_file() else self._loaded(place))
+            place = self._place(folder_at(root))
+        contents = self._unpacked(place) if place.is_file() else self._loaded(place)
         for name in self._names:
             if name not in contents:
-                raise InputError(f"{place / name}: missing; expected all files of {self.published}")
+                raise InputError(f"{place / name}: missing; expected all files of CIFAR{self.classes}")
 
         classes = contents[self.meta].get(self.names_key)
         if not isinstance(classes, list) or list(map(type, classes)) != [str] * self.classes:
@@ -69,8 +64,7 @@ class Cifar:
 
         def part(names: tuple[str, ...], which: str) -> tuple[np.ndarray, np.ndarray]:
             batches = [self._batch(contents[name], place / name) for name in names]
-            images = np.concatenate([images for images, _ in batches])
-            labels = np.concatenate([labels for _, labels in batches])
+            images, labels = map(np.concatenate, zip(*batches, strict=True))
             indices = chosen(labels, classes, per_class, place, which)
             # An image is 1,024 bytes of red, as many of green and as many of blue.
             return np.ascontiguousarray(images[indices].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)), labels[indices]
@@ -81,41 +75,35 @@ class Cifar:
     def _names(self) -> tuple[str, ...]:
         return (*self.train, self.test, self.meta)
 
-    def _place(self, root: str | None) -> Path:
+    def _place(self, root: Path) -> Path:
         """The archive or the folder to read."""
-        if root is None:
-            return DOWNLOADS / self.kind / self.archive
-        place = Path(root).expanduser()
-        if (place / self.folder).is_dir():
-            return place / self.folder
-        if (place / self.archive).is_file() and not (place / self.meta).is_file():
-            return place / self.archive
-        return place
+        if (root / self.folder).is_dir():
+            return root / self.folder
+        archive = root / self.archive
+        return archive if archive.is_file() and not (root / self.meta).is_file() else root
 
-    def _loaded(self, folder: Path) -> Iterator[tuple[str, dict]]:
-        for name in self._names:
-            if (folder / name).is_file():
-                with open(folder / name, "rb") as file:
-                    yield name, _safe_pickle.load(file, folder / name)
+    def _loaded(self, folder: Path) -> dict[str, dict]:
+        paths = [folder / name for name in self._names]
+        return {path.name: _pickles.load(path.read_bytes(), path) for path in paths if path.is_file()}
 
-    def _unpacked(self, archive: Path) -> Iterator[tuple[str, dict]]:
+    def _unpacked(self, archive: Path) -> dict[str, dict]:
         """The files of an archive, read without unpacking it to disk."""
-        wanted = {f"{self.folder}/{name}": name for name in self._names}
+        contents = {}
         try:
-            with gzip.open(archive) as content:
-                with tarfile.open(fileobj=content, mode="r:") as members:
-                    for member in members:
-                        if member.isfile() and member.name in wanted:
-                            name = wanted[member.name]
-                            yield name, _safe_pickle.load(members.extractfile(member), archive / name)
+            with gzip.open(archive) as content, tarfile.open(fileobj=content, mode="r:") as members:
+                for member in members:
+                    folder, _, name = member.name.rpartition("/")
+                    if member.isfile() and folder == self.folder and name in self._names:
+                        contents[name] = _pickles.load(members.extractfile(member).read(), archive / name)
                 while content.read(2**20):  # gzip's own checksum comes last
                     pass
         except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise InputError(f"{archive}: truncated or no .tar.gz archive: {error}; expected the whole file") from error
+        return contents
 
     def _batch(self, batch: dict, where: Path) -> tuple[np.ndarray, np.ndarray]:
         """Images (N x 3072, uint8) and labels (N, int64) of a file."""
-        images, labels = batch.get("data"), _safe_pickle.integers(batch.get(self.labels_key))
+        images, labels = batch.get("data"), _pickles.integers(batch.get(self.labels_key))
         if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape[1:] != (3072,):
             raise InputError(f"{where}: no data of the right form; expected an N x 3072 array of bytes")
         if labels is None or len(labels) != len(images):

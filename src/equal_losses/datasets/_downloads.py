@@ -11,17 +11,14 @@ from urllib.error import URLError
 
 from equal_losses.running.errors import InputError
 
-DOWNLOADS = Path("results/downloads")  # of all kinds, each in a folder of its name
-
-# Seconds without a byte after which a connection is given up.
-_PATIENCE = 60
+_PATIENCE = 60  # seconds without a byte after which a connection is given up
 
 # Too many redirections are a RecursionError. Other errors are the disk's and speak for themselves.
 _NETWORK_ERRORS = (URLError, HTTPException, ConnectionError, TimeoutError, ssl.SSLError, RecursionError)
 
 
-def fetch(kind: str, name: str, addresses: Sequence[str], md5: str) -> None:
-    """Download the file `name` of a kind to `DOWNLOADS`, unless it is there and has the checksum.
+def fetch(kind: str, name: str, addresses: Sequence[str], md5: str) -> Path:
+    """Download the file `name` to `results/downloads/<kind>`, unless it is there and has the checksum.
 
     Jobs that want the same file wait for each other. What an interrupted download leaves does not have the checksum,
     so running again mends it.
@@ -36,7 +33,7 @@ def fetch(kind: str, name: str, addresses: Sequence[str], md5: str) -> None:
     from filelock import FileLock
     from torchvision.datasets.utils import calculate_md5, download_url
 
-    folder = DOWNLOADS / kind
+    folder = Path("results/downloads", kind)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / name
     reasons = []
@@ -46,7 +43,8 @@ def fetch(kind: str, name: str, addresses: Sequence[str], md5: str) -> None:
         with FileLock(folder / f".{name}.lock"):
             for address in addresses:
                 try:
-                    return download_url(address, folder, name, md5)
+                    download_url(address, folder, name, md5)
+                    return path
                 except _NETWORK_ERRORS as error:
                     reasons.append(f"{address}: {' '.join(str(error).split())}")
                 except RuntimeError:  # torchvision's word for a wrong checksum

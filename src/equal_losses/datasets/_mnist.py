@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from equal_losses.datasets._downloads import DOWNLOADS, fetch
+from equal_losses.datasets._downloads import fetch
 from equal_losses.datasets._images import Images, chosen, folder_at
 from equal_losses.running.errors import InputError
 
@@ -28,45 +28,39 @@ class Mnist:
 
     kind: str
     published: str
-    classes: tuple[str, ...]
+    classes: list[str]
 
-    def files(self, root: str | None) -> list[Path]:
-        """The files that are read, as far as they are there."""
-        return sorted(path for path in self._paths(root) if path.is_file())
+    def files(self, root: str) -> list[Path]:
+        """The four IDX files, as far as they are there."""
+        return sorted(path for path in self._paths(Path(root).expanduser()) if path.is_file())
 
     def read(self, root: str | None, per_class: int | None) -> Images:
         """All images, or a balanced subset."""
-        paths = self._paths(root)
-        if root is None:
-            from torchvision import datasets
-
-            published = getattr(datasets, self.published)
-            sums = dict(published.resources)
-            for path in paths:
-                addresses = [f"{mirror}{path.name}" for mirror in published.mirrors]
-                fetch(self.kind, path.name, addresses, sums[path.name])
-        else:
-            folder_at(root)
+        paths = self._downloaded() if root is None else self._paths(folder_at(root))
 
         def part(images_path: Path, labels_path: Path, which: str) -> tuple[np.ndarray, np.ndarray]:
             images = _read_idx(images_path, 3)
             labels = _read_idx(labels_path, 1).astype(np.int64)
             if len(images) != len(labels):
                 raise InputError(f"{labels_path}: {len(labels)} labels; expected {len(images)}, one for each image")
-            indices = chosen(labels, list(self.classes), per_class, labels_path, which)
+            indices = chosen(labels, self.classes, per_class, labels_path, which)
             return images[indices][..., None], labels[indices]
 
         train, test = part(*paths[:2], "training"), part(*paths[2:], "test")
         if train[0].shape[1:] != test[0].shape[1:]:
             sizes = [" x ".join(map(str, images.shape[1:3])) for images, _ in (train, test)]
             raise InputError(f"{paths[2]}: images of {sizes[1]}; expected {sizes[0]}, as in {paths[0].name}")
-        return Images(*train, *test, list(self.classes))
+        return Images(*train, *test, self.classes)
 
-    def _paths(self, root: str | None) -> list[Path]:
+    def _downloaded(self) -> list[Path]:
+        from torchvision import datasets
+
+        published = getattr(datasets, self.published)
+        sums, names = dict(published.resources), [f"{name}.gz" for name in _NAMES]
+        return [fetch(self.kind, name, [mirror + name for mirror in published.mirrors], sums[name]) for name in names]
+
+    def _paths(self, folder: Path) -> list[Path]:
         """The four files, whether they are there or not."""
-        if root is None:
-            return [DOWNLOADS / self.kind / f"{name}.gz" for name in _NAMES]
-        folder = Path(root).expanduser()
         if (folder / self.published / "raw").is_dir():  # where torchvision puts them
             folder = folder / self.published / "raw"
         return [folder / (name if (folder / name).is_file() else f"{name}.gz") for name in _NAMES]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from equal_losses.datasets._cifar import Cifar
 from equal_losses.datasets._images import Images
 
@@ -11,8 +9,6 @@ CLASSES = 10
 SIZE = (50_000, 10_000, 32, 32, 3)
 
 _SOURCE = Cifar(
-    kind="cifar10",
-    published="CIFAR10",
     classes=CLASSES,
     archive="cifar-10-python.tar.gz",
     folder="cifar-10-batches-py",
@@ -22,21 +18,12 @@ _SOURCE = Cifar(
     names_key="label_names",
     labels_key="labels",
 )
+files = _SOURCE.files
 
 
 def cifar10(*, root: str | None = None, per_class: int | None = None) -> Images:
     """CIFAR10 (Krizhevsky 2009): 50,000 training and 10,000 test images, 32 x 32, RGB, 10 classes.
 
-    Args:
-        root: folder that has `cifar-10-batches-py/`, or its files, or `cifar-10-python.tar.gz`; None downloads.
-        per_class: images of each class; None takes all.
-
-    Raises:
-        InputError: where a file is missing, truncated or not what it should be, or the download fails.
+    `root` has `cifar-10-batches-py/`, or its files, or `cifar-10-python.tar.gz`.
     """
     return _SOURCE.read(root, per_class)
-
-
-def files(root: str | None) -> list[Path]:
-    """The batches and the class names, or the archive; None looks where downloads are."""
-    return _SOURCE.files(root)

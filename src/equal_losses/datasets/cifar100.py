@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from equal_losses.datasets._cifar import Cifar
 from equal_losses.datasets._images import Images
 
@@ -11,8 +9,6 @@ CLASSES = 100
 SIZE = (50_000, 10_000, 32, 32, 3)
 
 _SOURCE = Cifar(
-    kind="cifar100",
-    published="CIFAR100",
     classes=CLASSES,
     archive="cifar-100-python.tar.gz",
     folder="cifar-100-python",
@@ -22,21 +18,12 @@ _SOURCE = Cifar(
     names_key="fine_label_names",
     labels_key="fine_labels",
 )
+files = _SOURCE.files
 
 
 def cifar100(*, root: str | None = None, per_class: int | None = None) -> Images:
     """CIFAR100 (Krizhevsky 2009): 50,000 training and 10,000 test images, 32 x 32, RGB, 100 (fine) classes.
 
-    Args:
-        root: folder that has `cifar-100-python/`, or its files, or `cifar-100-python.tar.gz`; None downloads.
-        per_class: images of each class; None takes all.
-
-    Raises:
-        InputError: where a file is missing, truncated or not what it should be, or the download fails.
+    `root` has `cifar-100-python/`, or its files, or `cifar-100-python.tar.gz`.
     """
     return _SOURCE.read(root, per_class)
-
-
-def files(root: str | None) -> list[Path]:
-    """The two parts and the class names, or the archive; None looks where downloads are."""
-    return _SOURCE.files(root)

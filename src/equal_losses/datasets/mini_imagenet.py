@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from equal_losses.datasets import _safe_pickle
+from equal_losses.datasets import _pickles
 from equal_losses.datasets._images import Images, chosen, folder_at
 from equal_losses.running.errors import InputError
 
@@ -89,8 +89,7 @@ def _found(folder: Path) -> tuple[list[np.ndarray | Path], dict[str, np.ndarray]
 
 
 def _read_pickle(path: Path) -> tuple[list[np.ndarray], dict[str, np.ndarray]]:
-    with open(path, "rb") as file:
-        content = _safe_pickle.load(file, path)
+    content = _pickles.load(path.read_bytes(), path)
     images, class_dict = content.get("image_data"), content.get("class_dict")
     if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
         raise InputError(f"{path}: no image_data of the right form; expected an N x H x W x 3 array of bytes")
@@ -98,7 +97,7 @@ def _read_pickle(path: Path) -> tuple[list[np.ndarray], dict[str, np.ndarray]]:
         raise InputError(f"{path}: no class_dict of the right form; expected a dictionary")
     members = {}
     for name, values in class_dict.items():
-        indices = _safe_pickle.integers(values)
+        indices = _pickles.integers(values)
         if indices is None or (indices < 0).any() or (indices >= len(images)).any():
             raise InputError(f"{path}: class {name!r} of class_dict; expected a list of indices below {len(images)}")
         members[str(name)] = indices

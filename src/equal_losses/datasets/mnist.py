@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from equal_losses.datasets._images import Images
 from equal_losses.datasets._mnist import Mnist
 
 CLASSES = 10
 SIZE = (60_000, 10_000, 28, 28, 1)
 
-_SOURCE = Mnist(kind="mnist", published="MNIST", classes=tuple("0123456789"))
+_SOURCE = Mnist(kind="mnist", published="MNIST", classes=list("0123456789"))
+files = _SOURCE.files
 
 
 def mnist(*, root: str | None = None, per_class: int | None = None) -> Images:
     """MNIST (LeCun, Cortes, Burges 1998): 60,000 training and 10,000 test images, 28 x 28, grey, 10 classes.
 
-    Args:
-        root: folder that has the four IDX files (`train-images-idx3-ubyte`, ...), plain or `.gz`; None downloads.
-        per_class: images of each class; None takes all.
-
-    Raises:
-        InputError: where a file is missing, truncated or not what it should be, or the download fails.
+    `root` has the four IDX files (`train-images-idx3-ubyte`, ...), plain or `.gz`.
     """
     return _SOURCE.read(root, per_class)
-
-
-def files(root: str | None) -> list[Path]:
-    """The four IDX files; None looks where downloads are."""
-    return _SOURCE.files(root)

@@ -59,11 +59,6 @@ def constant(package: str, kind: str, name: str) -> object:
     return None
 
 
-def has_function(package: str, kind: str, name: str) -> bool:
-    """Whether the kind's file has a function of that name beside the kind."""
-    return any(isinstance(node, ast.FunctionDef) and node.name == name for node in _tree(package, kind).body)
-
-
 def _function(package: str, kind: str) -> ast.FunctionDef | None:
     return next(
         (node for node in _tree(package, kind).body if isinstance(node, ast.FunctionDef) and node.name == kind), None

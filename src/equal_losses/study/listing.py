@@ -12,7 +12,6 @@ from pathlib import Path
 from equal_losses import datasets
 from equal_losses.running.files import read_json, write_json
 from equal_losses.running.records import digest
-from equal_losses.study import kinds
 from equal_losses.study.grid import Study
 from equal_losses.study.paths import DATASET_LISTING
 
@@ -29,7 +28,7 @@ def found(study: Study, directory: Path = Path()) -> dict[str, Listing]:
     listings = saved(study, directory)
     for name in study.datasets:
         source = study.dataset_settings(name)["source"]
-        if source.get("root") is None or not kinds.has_function("datasets", source["kind"], "files"):
+        if source.get("root") is None:
             continue
         folder = directory / Path(source["root"]).expanduser()
         if folder.exists() or name not in listings:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import pickle
+import struct
 from contextlib import suppress
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from equal_losses.datasets._safe_pickle import load
+from equal_losses.datasets._pickles import integers, load
 
 from . import tiny_datasets as tiny
 from .errors import fails
@@ -20,7 +20,7 @@ PROTOCOLS = ["python 2", 2, 4, 5]
 
 
 def read(content: bytes) -> dict:
-    return load(BytesIO(content), "a file")
+    return load(content, "a file")
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -29,7 +29,7 @@ def test_arrays_of_numbers_come_back_as_they_were(protocol, dtype):
     for order in "CF":
         array = np.asarray(np.arange(24).reshape(2, 3, 4) % 7, dtype=dtype, order=order)
         for copy in read(tiny.pickled({"a": [array, array]}, protocol))["a"]:
-            assert copy.dtype == array.dtype
+            assert copy.dtype.str[1:] == array.dtype.str[1:]  # the order of bytes may become the machine's
             np.testing.assert_array_equal(copy, array)
 
 
@@ -95,28 +95,21 @@ def test_the_malicious_pickles_are_malicious(tmp_path, name):
     assert (tmp_path / "ran").exists()
 
 
-POINTER = b"cnumpy\ndtype\n(S'O8'\nI0\nI1\ntR(I3\nS'|'\nNNNI-1\nI-1\nI0\ntb"
-POINTERS = "refused, because it holds an array of '|O8'"
-
-
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         (pickle.dumps([1]), "holds list; expected a dictionary"),
-        (pickle.dumps({1, 2}), "refused, because it holds set"),
+        (pickle.dumps({1, 2}), "refused, because it asks for 'EMPTY_SET'; expected arrays, dictionaries, lists, "),
         (pickle.dumps(1j), "refused, because it asks for 'builtins.complex'; expected arrays, dictionaries, lists, "),
-        (pickle.dumps(np.array([None, "a"])), "refused, because it holds an array of objects"),
+        (pickle.dumps(np.array([None, "a"])), "refused, because it holds an array of '|O8'"),
         (pickle.dumps(np.array(["a"])), "refused, because it holds an array of '<U1'"),
-        (pickle.dumps(np.zeros(1, dtype=[("a", "O")])), "refused, because it holds an array of objects"),
+        (pickle.dumps(np.zeros(1, dtype=[("a", "O")])), "refused, because it holds an array of '|V8'"),
         (pickle.dumps(np.zeros(1, dtype=[("a", "i4")])), "refused, because it holds an array of '|V4'"),
-        (pickle.dumps(np.dtype("u1")), "refused, because it holds Dtype"),
-        (b"cnumpy\nndarray\n((I2\ntVO\nS'0123456701234567'\ntR.", "truncated or not a pickle: "),
-        (b"cnumpy.core.numeric\n_frombuffer\n(S'01234567'\n" + POINTER + b"(I1\ntS'C'\ntR.", POINTERS),
-        (b"cnumpy.core.multiarray\nscalar\n(" + POINTER + b"S'01234567'\ntR.", POINTERS),
-        (b"c_codecs\nencode\n(Va\nVrot13\ntR.", "refused, because it asks for the encoding 'rot13'"),
-        (b"Vpersistent\nQ.", "truncated or not a pickle: "),
-        (b"\x82\x01.", "truncated or not a pickle: "),
-        (b"(" * 1000 + b"]" + b"0." + b"x", "truncated or not a pickle: "),
+        (pickle.dumps([np.dtype("u1")]), "holds list; expected a dictionary"),
+        (b"cnumpy\nndarray\n(K\x01tR.", "truncated or not a pickle: "),
+        (b"X\1\0\0\0aQ.", "refused, because it asks for 'BINPERSID'"),
+        (b"\x82\x01.", "refused, because it asks for 'EXT1'"),
+        (b"(" * 1000 + b"]" + b"0." + b"x", "refused, because it asks for 'POP'"),
     ],
 )
 def test_what_is_no_plain_data_is_refused(content, message):
@@ -124,8 +117,41 @@ def test_what_is_no_plain_data_is_refused(content, message):
         read(content)
 
 
-def test_an_endless_value_is_refused():
+NUMBER = b"\x8b" + struct.pack("<i", 50_000_000) + bytes(49_999_999) + b"\1"
+BYTES = b"cnumpy\ndtype\n\x8c\2u1\x85R(K\3\x8c\1|tb", b"\x8e" + struct.pack("<q", 100_000) + bytes(100_000)
+ARRAYS = b"](cnumpy.core.numeric\n_frombuffer\nq\0" + BYTES[0] + b"q\1" + BYTES[1] + b"q\2"
+ARRAYS += b"h\0(h\2h\1J\xa0\x86\1\0\x85\x8c\1CtR" * 1000 + b"e."
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"}" + b")" + b"\x85" * 200_000 + b"Ns.", "truncated or not a pickle: unhashable type"),
+        (b"}B\xff\xff\xff\xffa.", "truncated or not a pickle: expected 4294967295 bytes"),
+        (b"}r\xff\xff\xff\x7f]0.", "refused, because it asks for 'POP'"),
+        (b"}" + NUMBER + b"Ns.", "refused, because it asks for 'LONG4'"),
+        (ARRAYS, "refused, because it makes arrays that are larger than the file"),
+    ],
+    ids=["a deep tuple as key", "a text longer than the file", "a far place of the memo", "a long number", "arrays"],
+)
+def test_a_small_file_does_not_take_the_memory_or_the_stack(content, message):
+    with fails(f"a file: {message}"):
+        read(content)
+
+
+def test_lists_that_share_lists_are_read_in_one_go():
+    lists: list = []
+    for _ in range(50):  # 2^50 ways through them
+        lists = [lists, lists]
+    assert list(read(pickle.dumps({1: lists}))) == [1]
+
+
+def test_a_list_within_itself_is_read():
     endless: list = []
     endless.append(endless)
-    with fails("a file: truncated or not a pickle: maximum recursion depth exceeded"):
-        read(pickle.dumps(endless))
+    assert list(read(pickle.dumps({1: endless}))) == [1]
+
+
+@pytest.mark.parametrize("values", [[2**64], [0, -(2**70)], [True], [0.5], ["0"], [[0]], np.zeros((1, 1), int)])
+def test_what_is_no_list_of_whole_numbers_is_none(values):
+    assert integers(values) is None
