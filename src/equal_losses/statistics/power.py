@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable
 
 import numpy as np
@@ -54,15 +55,6 @@ def seeds_needed(power: Callable[..., float], spread: float, *, margin: float, l
     """
     if not spread > 0:
         return np.nan
-    few, many = 1, 2
-    while power(many, spread, margin=margin, level=level) < POWER:
-        few, many = many, 2 * many
-        if few >= MOST_SEEDS:
-            return np.inf
-    while many - few > 1:
-        middle = (few + many) // 2
-        if power(middle, spread, margin=margin, level=level) < POWER:
-            few = middle
-        else:
-            many = middle
-    return many
+    numbers = range(2, MOST_SEEDS + 1)
+    place = bisect_left(numbers, POWER, key=lambda seeds: power(seeds, spread, margin=margin, level=level))
+    return numbers[place] if place < len(numbers) else np.inf
