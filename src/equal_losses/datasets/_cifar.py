@@ -37,7 +37,7 @@ class Cifar:
     labels_key: str
 
     def files(self, root: str) -> list[Path]:
-        """The batches and the class names, or the archive, as far as they are there."""
+        """The batches and the class names, or the archive."""
         place = self._place(Path(root).expanduser())
         return sorted(path for path in (place, *(place / name for name in self._names)) if path.is_file())
 

@@ -1,4 +1,4 @@
-"""Labelled images as a source delivers them, and what all sources share."""
+"""What all sources share."""
 
 from __future__ import annotations
 
@@ -39,14 +39,12 @@ def folder_at(root: str | None) -> Path:
 
 
 def chosen(labels: np.ndarray, classes: list[str], per_class: int | None, where: object, part: str) -> np.ndarray:
-    """Indices of the images to take, ascending: all, or a balanced subset.
+    """Indices of the images to take, ascending: all, or a balanced subset (see `equal_losses.datasets`).
 
     Args:
         labels: N, whole numbers.
-        classes: K names.
-        per_class: see `equal_losses.datasets`.
         where: what the messages call the source.
-        part: "training", which has to have as many images, or "test".
+        part: "training", which has to have `per_class` images of each class, or "test".
 
     Raises:
         InputError: for a label that is none of 0..K-1, a class without images, or too large a subset.

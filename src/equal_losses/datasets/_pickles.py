@@ -92,7 +92,10 @@ class _Reader:
                 case "TUPLE" | "TUPLE1" | "TUPLE2" | "TUPLE3":
                     stack.append(taken)
                 case "GLOBAL" | "STACK_GLOBAL":
-                    stack.append(self.function(argument or " ".join(taken)))
+                    called = (argument or " ".join(taken)).replace("numpy._core.", "numpy.core.")
+                    if called not in self.functions:
+                        self.refuse(f"asks for {called.replace(' ', '.')!r}")
+                    stack.append(self.functions[called])
                 case "REDUCE":
                     function, arguments = taken
                     stack.append(function(*arguments))
@@ -106,12 +109,6 @@ class _Reader:
                     stack.append(argument.decode("latin1") if isinstance(argument, bytes | bytearray) else argument)
                 case _:
                     self.refuse(f"asks for {name!r}")
-
-    def function(self, name: str) -> object:
-        name = name.replace("numpy._core.", "numpy.core.")
-        if name not in self.functions:
-            self.refuse(f"asks for {name.replace(' ', '.')!r}")
-        return self.functions[name]
 
     def fill(self, value: object, state: list) -> None:
         """Do what the file does to an array or a type after it has made it."""

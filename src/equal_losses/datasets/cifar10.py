@@ -1,5 +1,3 @@
-"""CIFAR10."""
-
 from __future__ import annotations
 
 from equal_losses.datasets._cifar import Cifar

@@ -1,5 +1,3 @@
-"""scikit-learn's handwritten digits."""
-
 from __future__ import annotations
 
 import numpy as np

@@ -1,5 +1,3 @@
-"""Your own images."""
-
 from __future__ import annotations
 
 from pathlib import Path
@@ -17,17 +15,10 @@ def image_folder(*, root: str, size: int, per_class: int | None = None) -> Image
 
     The class folders are in `root/train` and `root/test`, or in `root` itself; then there is no test part, and
     `test_fraction` takes one. Images are found by their suffix (`SUFFIXES`), in folders within folders too, and sorted
-    by their path; hidden files and folders and other files are passed over. Grey, palette and RGBA images become RGB,
-    and images of another size are scaled until the shorter side is `size` and the middle is cut out (see
-    `_image_files.read_images`); how many is printed.
+    by their path; hidden files and folders and other files are passed over. They become RGB of `size` x `size` pixels
+    as `_image_files.read_images` says.
 
-    Args:
-        root: the folder.
-        size: pixels; the images become size x size.
-        per_class: images of each class; None takes all. Without a test part it is chosen before the split.
-
-    Raises:
-        InputError: where the folder is missing, a class has no image or an image is unreadable.
+    Without a test part `per_class` chooses before the split.
     """
     folder = folder_at(root)
     parts = _parts(folder)

@@ -1,9 +1,6 @@
-"""miniImageNet."""
-
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -31,10 +28,6 @@ def mini_imagenet(*, root: str, size: int = 84, per_class: int | None = None) ->
             `image_data` (N x H x W x 3, uint8) and `class_dict` (class name to indices); or the split's `train.csv`,
             `val.csv` and `test.csv` (columns filename, label) beside a folder `images`. Where it has both, the pickles.
         size: pixels; images of another size are resized as in `image_folder`.
-        per_class: images of each class; None takes all.
-
-    Raises:
-        InputError: where a file is missing, truncated, unreadable or not what it should be.
     """
     from equal_losses.datasets._image_files import read_images
 
@@ -52,15 +45,13 @@ def mini_imagenet(*, root: str, size: int = 84, per_class: int | None = None) ->
     if set(counts) != {600}:
         print(f"{folder}: {min(counts)} to {max(counts)} images per class, not 600; the last sixth are the test part")
 
-    def part(of_class: Callable[[np.ndarray], np.ndarray], which: str) -> tuple[np.ndarray, np.ndarray]:
-        members_of = [of_class(members[name]) for name in classes]
-        labels = np.repeat(np.arange(CLASSES), [len(indices) for indices in members_of])
-        indices = chosen(labels, classes, per_class, folder, which)
-        return read_images([images[i] for i in np.concatenate(members_of)[indices]], size, folder), labels[indices]
+    def part(indices: list[np.ndarray], which: str) -> tuple[np.ndarray, np.ndarray]:
+        labels = np.repeat(np.arange(CLASSES), [len(of_class) for of_class in indices])
+        taken = chosen(labels, classes, per_class, folder, which)
+        return read_images([images[i] for i in np.concatenate(indices)[taken]], size, folder), labels[taken]
 
-    train = part(lambda indices: indices[: len(indices) - len(indices) // 6], "training")
-    test = part(lambda indices: indices[len(indices) - len(indices) // 6 :], "test")
-    return Images(*train, *test, classes)
+    parts = [np.split(members[name], [count - count // 6]) for name, count in zip(classes, counts, strict=True)]
+    return Images(*part([train for train, _ in parts], "training"), *part([test for _, test in parts], "test"), classes)
 
 
 def files(root: str) -> list[Path]:

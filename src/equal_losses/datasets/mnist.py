@@ -1,5 +1,3 @@
-"""MNIST."""
-
 from __future__ import annotations
 
 from equal_losses.datasets._images import Images

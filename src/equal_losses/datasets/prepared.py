@@ -1,8 +1,4 @@
-"""Images split and stored once, as arrays that every job maps into memory.
-
-`prepare` takes the validation images out of the training part and writes the arrays and a manifest;
-`PreparedDataset` opens them again.
-"""
+"""Images split and stored once, as arrays that every job maps into memory."""
 
 from __future__ import annotations
 
@@ -19,8 +15,6 @@ from equal_losses.running.files import atomic_path, read_json, sha256, write_jso
 
 SPLITS = ("train", "val", "test")
 
-_MANIFEST = ("classes", "image_shape", "counts", "pixel_mean", "pixel_std", "sha256", "sources")
-
 
 @dataclass(frozen=True)
 class PreparedDataset:
@@ -31,17 +25,11 @@ class PreparedDataset:
 
     @classmethod
     def open(cls, manifest: str | Path) -> PreparedDataset:
-        """Open by the path of the manifest.
-
-        Raises:
-            InputError: where the manifest or an array beside it is missing, damaged or incomplete.
-        """
-        content = read_json(manifest)
-        for key in _MANIFEST:
-            if key not in content:
-                raise InputError(f"{manifest}: no key {key!r}; expected the manifest as it was written")
+        """Open by the path of the manifest; by then a job has checked that all files are as they were written."""
+        folder = Path(manifest).parent
         names = [f"{kind}_{split}" for kind in ("images", "labels") for split in SPLITS]
-        return cls(content, {name: _mapped(Path(manifest).parent / f"{name}.npy") for name in names})
+        # Copy-on-write, because PyTorch takes writable memory only; nothing writes, so nothing is copied.
+        return cls(read_json(manifest), {name: np.load(folder / f"{name}.npy", mmap_mode="c") for name in names})
 
     def images(self, split: str) -> np.ndarray:
         """N x H x W x C, uint8; `split` is one of `SPLITS`."""
@@ -63,7 +51,7 @@ class PreparedDataset:
 
 
 def prepare(
-    directory: str | Path,
+    directory: Path,
     images: Images,
     *,
     split_seed: int,
@@ -117,7 +105,6 @@ def prepare(
         empty = images.classes[counts["train"].index(0)]
         raise InputError(f"class {empty!r}: no image in the training part; expected one or more of each class")
 
-    directory = Path(directory)
     digests = {}
     for name in SPLITS:
         for kind, array in zip(("images", "labels"), parts[name], strict=True):
@@ -155,16 +142,6 @@ def pixel_statistics(images: np.ndarray) -> tuple[list[float], list[float]]:
         means.append(float(mean))
         stds.append(float(np.sqrt(histogram @ (values - mean) ** 2 / histogram.sum())))
     return means, stds
-
-
-def _mapped(path: Path) -> np.ndarray:
-    try:
-        # Copy-on-write, because PyTorch takes writable memory only; nothing writes, so nothing is copied.
-        return np.load(path, mmap_mode="c")
-    except Exception as error:
-        # A damaged head makes NumPy stumble in every way there is.
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path}: unreadable: {reason}; expected the array as it was written") from error
 
 
 def _checksums(sources: Iterable[Path]) -> dict[str, str]:

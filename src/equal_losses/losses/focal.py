@@ -1,5 +1,3 @@
-"""Focal loss."""
-
 from __future__ import annotations
 
 import torch

@@ -1,5 +1,3 @@
-"""Cross entropy with smoothed labels."""
-
 from __future__ import annotations
 
 import torch.nn.functional as F

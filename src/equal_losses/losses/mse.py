@@ -1,5 +1,3 @@
-"""Mean square error."""
-
 from __future__ import annotations
 
 from torch import Tensor

@@ -1,8 +1,3 @@
-"""A residual network of three blocks.
-
-It needs PyTorch alone: importing torchvision takes a second, which jobs of a few seconds feel.
-"""
-
 from __future__ import annotations
 
 import torch.nn.functional as F
@@ -16,8 +11,8 @@ FEATURE_DIMENSION = (64, True)
 def small_resnet(*, width: float, classes: int, channels: int, stem_stride: int = 1) -> Network:
     """Three stages of 16, 32 and 64 channels times X = `width`, one basic block each; feature dimension 64 X.
 
-    For small images and processors without a GPU. `stem_stride=2` halves the image in the first convolution and makes
-    everything after it four times cheaper.
+    For small images and processors without a GPU: it does without torchvision, whose import takes a second.
+    `stem_stride=2` halves the image in the first convolution and makes everything after it four times cheaper.
     """
     stages = [scaled(planes, width) for planes in (16, 32, 64)]
     backbone = nn.Sequential(

@@ -1,5 +1,3 @@
-"""WideResNet18-X."""
-
 from __future__ import annotations
 
 from torchvision.models.resnet import BasicBlock, ResNet

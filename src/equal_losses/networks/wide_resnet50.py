@@ -1,5 +1,3 @@
-"""WideResNet50-X."""
-
 from __future__ import annotations
 
 from torchvision.models.resnet import Bottleneck, ResNet
