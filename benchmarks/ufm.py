@@ -111,7 +111,7 @@ def ours(problem: Problem) -> Solution:
     """The library's solver; it does not know where to stop, so it goes on to the limit of float64."""
     watch = Watch(problem.minimiser.value)
     minimum = ufm.minimise(replace(problem.model, watch=watch), problem.start)
-    return Solution(watch, watch.seconds, problem.margin_deviation(minimum.point))
+    return Solution(watch, watch.seconds, problem.margin_deviation(minimum))
 
 
 def plain(problem: Problem, history: int) -> Solution:

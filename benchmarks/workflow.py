@@ -31,7 +31,7 @@ DRY_ROUNDS, JOB_ROUNDS = 2, 3
 DRY_SECONDS, JOB_SECONDS = 20, 1.5
 # By how much a job of the larger study may cost more than one of the smaller and the growth still counts as linear.
 LINEAR = 1.2
-NEED_TORCH = {"prepare_dataset", "train", "train_trunk", "extract_features", "align_features", "theory_case"}
+NEED_TORCH = {"prepare_dataset", "train", "train_trunk", "extract_features", "align_features", "theory_tables"}
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,6 @@ READ_TABLES = [
     "nc_metrics.py",
     "page.py",
     "table.py",
-    "theory_tables.py",
 ]
 USE_NETWORKS = [
     "extract_features.py",

@@ -117,7 +117,6 @@ def test_every_sort_of_keyed_result_is_found(folder):
     made = [
         folder.make(steps.dataset("digits"), "manifest.json", ingredients=old).parent,
         folder.make(steps.run(run), "run.json", ingredients=old).parent,
-        folder.make(steps.theory_case("definition", "CE"), ".csv", ingredients=old).with_suffix(""),
     ]
     for place in ("trunks/small/CE/width0.25/seed1/to1", "stacks/small/stack1/width0.25/epochs3", "tuning/small/CE/x"):
         made.append(folder.root / "results" / place / ("0" * 20))
@@ -127,13 +126,13 @@ def test_every_sort_of_keyed_result_is_found(folder):
 
 def test_everything_that_a_study_needs_is_kept(folder):
     for step in folder.steps.by_path.values():
-        folder.make(step, "file" if step.is_keyed and "/theory/" not in step.path else ".csv")
+        folder.make(step, "file" if step.is_keyed else ".csv")
     assert clean(folder) == {}
 
 
 def test_everything_that_a_tuned_study_needs_is_kept(tuned):
     for step in tuned.steps.by_path.values():
-        tuned.make(step, "file" if step.is_keyed and "/theory/" not in step.path else ".csv")
+        tuned.make(step, "file" if step.is_keyed else ".csv")
     assert clean(tuned) == {}
 
 

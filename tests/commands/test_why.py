@@ -40,9 +40,9 @@ def test_what_is_there_as_it_is_wanted(folder):
 
 
 def test_what_is_there_with_its_key_as_its_name(folder):
-    step = folder.steps.theory_case("definition", "CE")
+    step = folder.of_run("metrics")
     folder.make(step, ".csv")
-    assert why(folder, "results/theory/definition/CE") == [
+    assert why(folder, step.path) == [
         f"there: {step.key} ({folder.root / step.path}.json)",
         "the same: nothing is to be done",
     ]
@@ -135,7 +135,6 @@ def test_the_listing_of_local_files_is_no_result(folder):
 
 def test_a_result_is_named_by_its_folder_a_file_in_it_or_its_place(folder):
     run, features = folder.of_run(), folder.of_run("features")
-    case = folder.steps.theory_case("definition", "CE")
     for target, step in [
         (run.path, run),
         (f"{run.path}/", run),
@@ -146,8 +145,6 @@ def test_a_result_is_named_by_its_folder_a_file_in_it_or_its_place(folder):
         (f"{features.path}/features.npz", features),
         (features.path, features),
         ("results/datasets/digits", folder.steps.dataset("digits")),
-        ("results/theory/definition/CE", case),
-        (f"{case.path}.csv", case),
     ]:
         assert found(folder, target) == step.path, target
 

@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 
 from equal_losses.figures import theory
 from equal_losses.study.kinds import arguments, caption, kinds
-from equal_losses.study.theory import TABLES
 
 from ..theory.small_study import tables
 
@@ -25,7 +24,7 @@ def test_figures_are_drawn_from_the_tables_that_they_name(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_figures_need_no_other_tables_than_those_of_the_theory(kind):
-    assert set(arguments(PACKAGE, kind)) <= {*TABLES, "closed_forms"}
+    assert set(arguments(PACKAGE, kind)) <= set(kinds("theory.steps"))
 
 
 @pytest.mark.parametrize("kind", KINDS)

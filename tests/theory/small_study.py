@@ -1,17 +1,13 @@
 """A study whose theory is computed in seconds."""
 
 import copy
-import tempfile
 from functools import cache
-from pathlib import Path
 
 import pandas as pd
 import yaml
 
-from equal_losses.study.theory import TABLES, TheoryCases
 from equal_losses.theory import steps
-from equal_losses.theory.statements import statements
-from equal_losses.theory.tables import closed_forms, joined
+from equal_losses.theory.cases import theory_settings
 
 _CONFIG = yaml.safe_load("""
 losses:
@@ -50,14 +46,5 @@ def config() -> dict:
 
 @cache
 def tables() -> dict[str, pd.DataFrame]:
-    """All tables, through files as in the workflow; not to be changed."""
-    theory = TheoryCases(config())
-    with tempfile.TemporaryDirectory() as folder:
-        files = {table: [Path(folder) / f"{table}.{case}.csv" for case in theory.cases[table]] for table in TABLES}
-        for table, paths in files.items():
-            for path, settings in zip(paths, theory.cases[table].values(), strict=True):
-                pd.DataFrame(steps.load(table)(settings)).to_csv(path, index=False)
-        found = {table: joined(map(pd.read_csv, paths)) for table, paths in files.items()}
-    found["closed_forms"] = closed_forms(theory.closed_form_settings)
-    found["statements"] = statements(found)
-    return found
+    """All tables; not to be changed."""
+    return steps.tables(theory_settings(config()))

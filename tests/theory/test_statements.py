@@ -5,7 +5,7 @@ import math
 import pandas as pd
 import pytest
 
-from equal_losses.study.theory import TABLES
+from equal_losses.study.kinds import kinds
 from equal_losses.theory.statements import COLUMNS, statements
 
 from .small_study import tables
@@ -40,7 +40,7 @@ def test_a_statement_has_its_largest_error(by_claim):
 
 
 def test_no_rows_are_no_statements():
-    stated = statements({table: pd.DataFrame() for table in TABLES})
+    stated = statements({table: pd.DataFrame() for table in kinds("theory.steps")})
     assert stated.empty
     assert tuple(stated) == COLUMNS
 

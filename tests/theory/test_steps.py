@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 
 from equal_losses.losses.cross_entropy import cross_entropy
+from equal_losses.running.errors import InputError
 from equal_losses.theory import closed_form, steps
+from equal_losses.theory.cases import theory_settings
 from equal_losses.theory.model import penalties
-from equal_losses.theory.steps._checkpoints import checkpoints
+from equal_losses.theory.steps._path import checkpoints
 
-from .small_study import tables
+from .small_study import config, tables
 
 
 def test_penalties_have_the_strength_and_the_ratio():
@@ -73,3 +75,21 @@ def test_a_loss_without_closed_form_has_curves_without_lines(doubled_cross_entro
     rows = steps.load("curves")({"loss": doubled_cross_entropy, "classes": [3]})
     assert {row["curve"] for row in rows} == {"psi", "margin"}
     assert {row["y_closed_form"] for row in rows} == {None}
+
+
+def test_every_curve_of_the_theory_has_its_line():
+    lines = tables()["closed_forms"]
+    assert set(lines["curve"]) == {"margin", "bias_nc2", "bias_boundary", "threshold"}
+    assert set(lines.query("curve == 'margin'")["loss"]) == {"CE", "FL", "MSE"}
+
+
+def test_lines_are_drawn_for_every_number_of_classes():
+    assert set(tables()["closed_forms"].query("curve == 'margin'")["classes"]) == {3, 4, 10, 18}
+
+
+def test_a_case_that_cannot_be_computed_is_named():
+    study = config()
+    study["theory"]["descent"]["step"] = 100
+    with np.errstate(all="ignore"), pytest.raises(InputError) as error:
+        steps.tables(theory_settings(study))
+    assert str(error.value).startswith("theory, descent of CE: step is 100: gradient descent diverged")

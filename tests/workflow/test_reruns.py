@@ -29,7 +29,6 @@ FIGURES = {f"figures/small/{name}" for name in DRAWN_FROM_TABLES} | COMPARED
 # What a change of any run brings about, and what one of the largest runs' weights does besides.
 SUMMARY = TABLES | FIGURES | PRODUCT
 ALIGNMENT = {"tables/small/alignment", "figures/small/alignment_cka", "figures/small/alignment_procrustes"}
-THEORY = "studies/small/theory"
 
 
 def runs(losses=("CE", "FL"), widths=(0.25, 0.5), epochs=(3, 7), seeds=(1,)) -> set[str]:
@@ -46,26 +45,19 @@ def measured(*parts: str) -> set[str]:
     return {place for place in runs() if place.rpartition("/")[2] in parts}
 
 
-def theory_of(loss: str) -> set[str]:
-    """What is made for a loss in the theory, and what comes of it."""
-    cases = {
-        "critical_points": f"{loss}-K3-n2-d5-Kc0.02",
-        "curves": loss,
-        "definition": loss,
-        "descent": loss,
-        "geometry": "all",
-        "minima": f"{loss}-K3-n2-d4",
-        "starts": f"{loss}-K3-n2-d5-Kc0.02",
-    }
-    return {f"theory/{table}/{case}" for table, case in cases.items()} | THEORY_SUMMARY
-
-
-THEORY_SUMMARY = {
-    *(f"{THEORY}/tables/{name}" for name in ("bias_sweep", "closed_forms", "critical_points", "curves", "definition")),
-    *(f"{THEORY}/tables/{name}" for name in ("descent", "focal_convexity", "geometry", "minima", "starts")),
-    f"{THEORY}/tables/statements",
-    *(f"{THEORY}/figures/{name}" for name in ("contrastive_property", "focal_convexity", "focal_tie", "geometry")),
-    *(f"{THEORY}/figures/{name}" for name in ("margin_regularisation", "random_starts", "ufm_descent")),
+THEORY_TABLES = {
+    f"studies/small/theory/tables/{name}"
+    for name in (
+        *("bias_sweep", "closed_forms", "critical_points", "curves", "definition", "descent", "focal_convexity"),
+        *("geometry", "minima", "starts", "statements"),
+    )
+}
+# What is made in the theory, all tables at once, and what comes of it.
+THEORY = {
+    *THEORY_TABLES,
+    *(f"studies/small/theory/figures/{name}" for name in ("contrastive_property", "focal_convexity", "focal_tie")),
+    *(f"studies/small/theory/figures/{name}" for name in ("geometry", "margin_regularisation", "random_starts")),
+    "studies/small/theory/figures/ufm_descent",
     *PRODUCT,
 }
 
@@ -86,14 +78,12 @@ def test_comments_docstrings_and_layout_do_not_count(edited):
 
 def test_a_changed_focal_loss_is_the_focal_runs_and_its_theory(edited):
     edit(edited.root / LIBRARY / "losses/focal.py", "gamma * log_not_p", "1.0 * gamma * log_not_p")
-    changed = runs(losses=["FL"]) | SUMMARY | ALIGNMENT | theory_of("FL")
-    # The step of the curve of convexity imports the focal loss by itself.
-    assert edited.to_do() == changed | {"theory/focal_convexity/focal"}
+    assert edited.to_do() == runs(losses=["FL"]) | SUMMARY | ALIGNMENT | THEORY
 
 
 def test_a_changed_parameter_of_the_focal_loss_is_the_focal_runs_and_its_theory(study):
     study.config["losses"]["FL"]["gamma"] = 2
-    assert study.to_do() == runs(losses=["FL"]) | SUMMARY | ALIGNMENT | theory_of("FL")
+    assert study.to_do() == runs(losses=["FL"]) | SUMMARY | ALIGNMENT | THEORY
 
 
 def test_a_changed_schedule_is_every_training(study):
@@ -115,7 +105,8 @@ def test_a_changed_plot_style_is_the_figures_and_the_page(edited):
     edit(edited.root / LIBRARY / "figures/style.py", '"lines.linewidth": 1.4', '"lines.linewidth": 1.5')
     to_do = edited.to_do()
     assert to_do > FIGURES
-    assert not any(place.startswith(("runs/", "tables/", "theory/")) for place in to_do)
+    assert not any(place.startswith(("runs/", "tables/")) for place in to_do)
+    assert not to_do & THEORY_TABLES
 
 
 def test_a_changed_figure_is_that_figure_and_the_page(edited):
@@ -169,7 +160,7 @@ def test_one_more_budget_is_its_runs(study):
 def test_one_more_loss_is_its_runs_and_its_theory(study):
     study.config["losses"]["LS"] = {"kind": "label_smoothing", "smoothing": 0.1}
     study.config["experiments"]["small"]["losses"] = ["CE", "FL", "LS"]
-    assert study.to_do() == runs(losses=["LS"]) | SUMMARY | ALIGNMENT | theory_of("LS")
+    assert study.to_do() == runs(losses=["LS"]) | SUMMARY | ALIGNMENT | THEORY
 
 
 def test_a_changed_default_counts_where_it_is_used(edited):

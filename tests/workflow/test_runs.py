@@ -88,7 +88,7 @@ def test_the_tables_name_the_folder_of_each_run(finished):
 
 def test_only_what_is_worth_keeping_is_kept(finished):
     assert {path.name for path in finished.results.iterdir()} == {
-        *("datasets", "figures", "runs", "studies", "tables", "theory", "trunks"),
+        *("datasets", "figures", "runs", "studies", "tables", "trunks"),
     }
     run = finished.folder("small/FL/width0.5/epochs7/seed1")
     weights = {"best.safetensors", "final.safetensors", "snapshots.safetensors"}

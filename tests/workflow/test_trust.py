@@ -15,7 +15,7 @@ from tests.conftest import Workflow, edit
 FOCAL = {"train_trunk": 2, "train": 4, "extract_features": 4, "nc_metrics": 4}
 # What comes of any change of a run: the tables, all figures, claims and page.
 SUMMARY = {"collect": 1, "table": 2, "align_features": 1, "figure": 11, "claims": 1, "page": 1, "all": 1}
-THEORY = {"theory_case": 7, "theory_tables": 1, "theory_figure": 7}
+THEORY = {"theory_tables": 1, "theory_figure": 7}
 
 
 @pytest.fixture(params=["with metadata", "without metadata"])
@@ -57,7 +57,7 @@ def test_there_and_back_trains_once(study):
     assert (study.directory / target).read_bytes() != before
     study.config["losses"]["FL"]["gamma"] = 3
     shutil.rmtree(study.directory / ".snakemake")
-    assert not set(study.planned()) & {"train", "train_trunk", "extract_features", "nc_metrics", "theory_case"}
+    assert not set(study.planned()) & {"train", "train_trunk", "extract_features", "nc_metrics"}
     study.run(target)
     assert (study.directory / target).read_bytes() == before
     study.config["losses"]["FL"]["gamma"] = 2

@@ -151,5 +151,4 @@ wildcard_constraints:
     study=re.escape(study.name),
     number="[^/]+",
     table="[^/]+",
-    case="[^/]+",
     figure="[^/]+",

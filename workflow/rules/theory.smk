@@ -1,35 +1,19 @@
-# The theory: a job for each case of each table; then the tables of all cases, and the figures.
-
-
-rule theory_case:
-    output:
-        rows=f"{THEORY_CASE}.csv",
-        key=f"{THEORY_CASE}.json",
-    log:
-        f"{THEORY_CASE}.log",
-    conda:
-        "../../envs/environment.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=60,
-    params:
-        step=task,
-    script:
-        "../scripts/theory_case.py"
+# The theory: one job for all tables, and the figures.
 
 
 rule theory_tables:
     input:
-        unpack(inputs(f"{THEORY_TABLES}/statements")),
         wanted=wanted(*(f"{THEORY_TABLES}/{table}" for table in keys.THEORY_TABLES)),
     output:
         [f"{THEORY_TABLES}/{table}.csv" for table in keys.THEORY_TABLES],
         made=made(*(f"{THEORY_TABLES}/{table}" for table in keys.THEORY_TABLES)),
     log:
         f"{THEORY_TABLES}/theory_tables.log",
-    localrule: True
     conda:
         "../../envs/environment.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
     params:
         step=task,
     script:

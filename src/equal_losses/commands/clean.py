@@ -14,7 +14,7 @@ from equal_losses.study.keys import Steps
 from equal_losses.study.paths import RESULTS
 
 # Results whose folders are named by keys, and results with names of their own, by study or experiment.
-KEYED = ("datasets", "trunks", "runs", "stacks", "tuning", "theory")
+KEYED = ("datasets", "trunks", "runs", "stacks", "tuning")
 NAMED = ("tables", "figures", "studies")
 
 KEY = r"[0-9a-f]{20}"

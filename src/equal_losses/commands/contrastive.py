@@ -24,11 +24,11 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Try Definition 1 on a loss, and print the fields of `theory.contrastive.ContrastiveReport`, flat."""
+    """Try Definition 1 on a loss, and print what `theory.contrastive.check_contrastive` returns."""
     loss, seed = _loss_arguments.loss_and_seed(options)
     if options.samples < 1:
         raise InputError(f"--samples: {options.samples}; allowed: at least 1")
     from equal_losses.theory.contrastive import check_contrastive
 
     report = check_contrastive(_loss_arguments.build(loss), options.classes, options.samples, seed)
-    print_json({"loss": loss["name"], "kind": loss["kind"]} | report.row())
+    print_json({"loss": loss["name"], "kind": loss["kind"]} | report)

@@ -35,8 +35,7 @@ def run(options: argparse.Namespace) -> None:
     """
     loss, seed = _loss_arguments.loss_and_seed(options)
     from equal_losses.theory import closed_form, landscape, ufm
-    from equal_losses.theory.measure import METRICS, measure
-    from equal_losses.theory.model import UNKNOWN, prediction
+    from equal_losses.theory.model import METRICS, UNKNOWN, measure, prediction
 
     model = ufm.UnconstrainedFeatureModel(
         _loss_arguments.build(loss),
@@ -58,10 +57,10 @@ def run(options: argparse.Namespace) -> None:
     else:
         expected = prediction(model, loss)
     minimum = ufm.minimise(model, model.random_point(seed))
-    row = measure(model, minimum.point, expected)
+    row = measure(model, minimum, expected)
     fields = ("objective", "margin", "margin_closed_form", "weight_norm_sq", "weight_norm_sq_closed_form")
     measured = {name: row[name] for name in (*fields, *METRICS, "gradient_norm", "certificate")}
-    eigenvalue = landscape.smallest_hessian_eigenvalue(model, minimum.point)
+    eigenvalue = landscape.smallest_hessian_eigenvalue(model, minimum)
     print_json(measured | {"min_hessian_eigenvalue": eigenvalue})
 
 

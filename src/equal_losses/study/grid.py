@@ -13,7 +13,7 @@ from itertools import combinations, product
 from typing import ClassVar
 
 from equal_losses.study import configuration
-from equal_losses.study.theory import TheoryCases
+from equal_losses.theory.cases import theory_settings
 from equal_losses.training.schedule import first_decay
 
 CHOSEN = "_chosen"  # stands for a weight decay that is known once the candidates are trained
@@ -36,7 +36,7 @@ class Study:
         self.config = configuration.validated(config)
         self.name = self.config["name"]
         self.experiments = {name: Experiment(self, name) for name in self.config["experiments"]}
-        self.theory = TheoryCases(self.config)
+        self.theory = theory_settings(self.config)
 
     @property
     def compute(self) -> dict:

@@ -19,8 +19,7 @@ from equal_losses.study.configuration import TABLES
 from equal_losses.study.fingerprints import Codebase
 from equal_losses.study.grid import CHOSEN, Choice, Experiment, Run, Stack, Study, Trunk
 from equal_losses.study.step import Files, Step
-from equal_losses.study.theory import TABLES as CASE_TABLES
-from equal_losses.study.theory import loss_kinds
+from equal_losses.theory.cases import cases
 
 SCRIPTS = "workflow/scripts"
 PAGE_TABLES = ("runs", "equivalence", "correlation")
@@ -32,7 +31,7 @@ DATASET_FILES = (
     "manifest.json",
     *(f"{kind}_{split}.npy" for kind in ("images", "labels") for split in ("train", "val", "test")),
 )
-THEORY_TABLES = (*CASE_TABLES, "closed_forms", "statements")
+THEORY_TABLES = (*kinds.kinds("theory.steps"), "statements")
 
 
 class Steps:
@@ -49,7 +48,7 @@ class Steps:
         self.study, self.root = study, root
         self._codebase, self._listings = codebase, listings
         self._experiments = list(study.experiments.values())
-        for name in ("dataset", "trunk", "training", "choice", "run", "features", "metrics", "table", "theory_case"):
+        for name in ("dataset", "trunk", "training", "choice", "run", "features", "metrics", "table"):
             setattr(self, name, cache(getattr(self, name)))
 
     @cached_property
@@ -127,24 +126,13 @@ class Steps:
         place = f"{paths.FIGURES}/{name}".format(experiment=experiment.name)
         return self._figure(place, "figures.experiment", name, partial(self.table, experiment), experiment)
 
-    def theory_case(self, table: str, case: str) -> Step:
-        """A case of a table of the theory."""
-        settings = self.study.theory.cases[table][case]
-        used = [("losses", kind) for kind in loss_kinds(settings)]
-        place = paths.THEORY_CASE.format(table=table, case=case, key="{key}")
-        return self._step(place, "theory_case.py", settings, {}, (table, case), ("theory.steps", table), *used)
-
     def theory_table(self, name: str) -> Step:
-        """A table of the theory: the cases together, the closed forms, or the statements."""
+        """A table of the theory; one job makes them all."""
         theory = self.study.theory
-        inputs = {
-            table: Files([self.theory_case(table, case) for case in cases], ".csv")
-            for table, cases in theory.cases.items()
-            if cases
-        }
-        settings = {"tables": list(CASE_TABLES), "closed_forms": theory.closed_form_settings}
+        used = [("losses", loss["kind"]) for loss in theory["losses"]]
+        used += [("theory.steps", step) for step in kinds.kinds("theory.steps")]
         place = f"{paths.THEORY_TABLES}/{name}".format(study=self.study.name)
-        return self._step(place, "theory_tables.py", settings, inputs)
+        return self._step(place, "theory_tables.py", theory, {}, None, *used)
 
     def theory_figure(self, name: str) -> Step:
         """A figure of the theory."""
@@ -165,11 +153,11 @@ class Steps:
     @cached_property
     def theory_figures(self) -> list[Step]:
         """Every figure of the theory but those of which a table is empty, as that of MSE is in a study without MSE."""
-        cases = self.study.theory.cases
+        of_step = cases(self.study.theory)
         return [
             self.theory_figure(name)
             for name in kinds.kinds("figures.theory")
-            if all(cases.get(table, True) for table in kinds.arguments("figures.theory", name))
+            if all(of_step[table] for table in kinds.arguments("figures.theory", name))
         ]
 
     @cached_property
@@ -291,7 +279,6 @@ class Steps:
                 yield from (self.run(run), self.features(run), self.metrics(run))
         yield from self.tables
         yield from self.figures
-        yield from (self.theory_case(table, case) for table, cases in study.theory.cases.items() for case in cases)
         yield from map(self.theory_table, THEORY_TABLES)
         yield from self.theory_figures
         yield self.claims

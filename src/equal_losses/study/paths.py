@@ -27,7 +27,6 @@ NC_METRICS = "nc_metrics/{metrics_key}"
 TABLES = f"{RESULTS}/tables/{{experiment}}"
 FIGURES = f"{RESULTS}/figures/{{experiment}}"
 
-THEORY_CASE = f"{RESULTS}/theory/{{table}}/{{case}}/{{key}}"
 STUDY = f"{RESULTS}/studies/{{study}}"
 THEORY_TABLES = f"{STUDY}/theory/tables"
 THEORY_FIGURES = f"{STUDY}/theory/figures"

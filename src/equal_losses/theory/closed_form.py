@@ -74,26 +74,16 @@ def global_minimiser(kind: str, classes: int, c: float, lambda_b: float = 0.0, *
         parameters: the loss's own, see `loss_parameters`.
 
     Raises:
-        InputError: for a kind without a closed form, or a value out of range.
+        InputError: for a parameter out of range.
     """
-    if kind not in _MINIMISERS:
-        raise InputError(f"kind is {kind!r}, without a closed form; allowed: {', '.join(_MINIMISERS)}")
-    if classes < 2:
-        raise InputError(f"classes is {classes}; allowed: at least 2")
-    if not 0 < c < math.inf:
-        raise InputError(f"c is {c}; allowed: positive numbers")
-    if not 0 <= lambda_b < math.inf:
-        raise InputError(f"lambda_b is {lambda_b}; allowed: 0 and positive numbers")
     return _MINIMISERS[kind](classes, c, lambda_b, **parameters)
 
 
-def _cross_entropy_minimiser(classes: int, c: float, lambda_b: float) -> GlobalMinimiser:
-    """Derived here: psi'(s) = -(1 - p) = -(K-1) c gives e^s = 1/c - K + 1, positive s if and only if K c < 1."""
-    return _label_smoothing_minimiser(classes, c, lambda_b, smoothing=0.0)
+def _cross_entropy_minimiser(classes: int, c: float, lambda_b: float, smoothing: float = 0.0) -> GlobalMinimiser:
+    """Derived here: psi'(s) = -(1 - p) = -(K-1) c gives e^s = 1/c - K + 1, positive s if and only if K c < 1.
 
-
-def _label_smoothing_minimiser(classes: int, c: float, lambda_b: float, smoothing: float) -> GlobalMinimiser:
-    """Derived here: the smoothed targets add alpha (K-1)/K s to the cross entropy, so c becomes c + alpha/K."""
+    The smoothed targets add alpha (K-1)/K s to the cross entropy, so c becomes c + alpha/K.
+    """
     if not 0 <= smoothing < 1:
         raise InputError(f"smoothing is {smoothing}; allowed: at least 0 and below 1")
     ratio = 1 / (c + smoothing / classes) - classes + 1
@@ -158,7 +148,7 @@ def _mse_minimiser(
 
 _MINIMISERS = {
     "cross_entropy": _cross_entropy_minimiser,
-    "label_smoothing": _label_smoothing_minimiser,
+    "label_smoothing": _cross_entropy_minimiser,
     "focal": _focal_minimiser,
     "mse": _mse_minimiser,
 }

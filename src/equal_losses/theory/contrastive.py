@@ -18,9 +18,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -37,13 +37,10 @@ LOGIT_SCALES = (0.1, 1.0, 3.0, 10.0, 30.0)
 ROUNDING = 1e-10  # relative to 1 + |loss|; a smaller violation is rounding
 
 
-@dataclass(frozen=True)
-class Tie:
-    """One c for which phi(t) + c |t| is least at two places (and possibly everywhere between).
+class Tie(NamedTuple):
+    """One c, the weight of |t|, for which phi(t) + c |t| is least at two places (and possibly everywhere between).
 
-    Attributes:
-        c: weight of |t|.
-        margins: the two margins s = -t / (K-1), in logit units, increasing.
+    The places are two margins s = -t / (K-1), in logit units, increasing.
     """
 
     c: float
@@ -152,60 +149,31 @@ class ReducedLoss:
         return Tie(float(slope / (self.classes - 1)), (float(left), float(right)))
 
 
-@dataclass(frozen=True)
-class ContrastiveReport:
-    """What was tried of Definition 1, and what came of it.
-
-    Attributes:
-        classes: K.
-        samples: number of random logits tried.
-        violations: of Eq. (9), beyond rounding.
-        smallest_gap: the least loss - phi(t) found, in units of the loss; rounding leaves it slightly below zero.
-        unequal_ties: random logits with unequal other logits at which the loss equals phi(t).
-        equality_error: the largest |loss - phi(t)| where all other logits are equal, over random shifts and labels.
-        class_error: the same at the best shift: beyond rounding, no phi has equality for all classes.
-        ties: the c at which t* is not unique.
-        no_minimiser_below: the c up to which no minimiser was found, because phi falls too fast; 0 if there is none.
-        positive_t_at: a c with t* > 0, or None.
-        holds: whether nothing tried contradicts Definition 1.
-        theorem_1: where the proof of Theorem 1 covers the loss, as far as was tried: for "any lambda_b", for
-            "lambda_b = 0", either of them ", off the ties" of c, or "nowhere".
-        counterexample: one that refutes the definition, in words, or None.
-    """
-
-    classes: int
-    samples: int
-    violations: int
-    smallest_gap: float
-    unequal_ties: int
-    equality_error: float
-    class_error: float
-    ties: list[Tie]
-    no_minimiser_below: float
-    positive_t_at: float | None
-    holds: bool
-    theorem_1: str
-    counterexample: str | None
-
-    def row(self) -> dict[str, object]:
-        """The report as one row of a table: of the ties their number, and c and the larger margin of the first."""
-        row = asdict(self)
-        del row["ties"]
-        return row | {
-            "ties": len(self.ties),
-            "tie_c": self.ties[0].c if self.ties else None,
-            "tie_margin": self.ties[0].margins[1] if self.ties else None,
-        }
-
-
-def check_contrastive(loss: Loss, classes: int, samples: int = 5000, seed: int = 0) -> ContrastiveReport:
-    """Try Definition 1 on a loss.
+def check_contrastive(loss: Loss, classes: int, samples: int, seed: int = 0) -> dict[str, object]:
+    """What was tried of Definition 1 on a loss, and what came of it.
 
     Args:
         loss: callable of N x K logits and N labels, the mean over the batch.
         classes: K, at least 2.
         samples: random logits for the inequality, normal with scales from 0.1 to 30, and for its equality cases.
         seed: of the random logits.
+
+    Returns:
+        A mapping of
+
+        - `classes` and `samples`;
+        - `violations`: the number of those of Eq. (9), beyond rounding;
+        - `smallest_gap`: the least loss - phi(t) found, in units of the loss; rounding leaves it slightly below zero;
+        - `unequal_ties`: the number of random logits, the other ones unequal, at which the loss equals phi(t);
+        - `equality_error`: the largest |loss - phi(t)| where all other logits are equal, over random shifts and labels;
+        - `class_error`: the same at the best shift: beyond rounding, no phi has equality for all classes;
+        - `no_minimiser_below`: the c up to which no minimiser was found, because phi falls too fast; 0 if none;
+        - `positive_t_at`: a c with t* > 0, or None;
+        - `holds`: whether nothing tried contradicts Definition 1;
+        - `theorem_1`: where the proof of Theorem 1 covers the loss, as far as was tried: for "any lambda_b", for
+          "lambda_b = 0", either of them ", off the ties" of c, or "nowhere";
+        - `counterexample`: one that refutes the definition, in words, or None;
+        - `ties`, `tie_c`, `tie_margin`: the number of c at which t* is not unique; the first, and its larger margin.
     """
     reduced = ReducedLoss(loss, classes)
     generator = np.random.default_rng(seed)
@@ -257,21 +225,23 @@ def check_contrastive(loss: Loss, classes: int, samples: int = 5000, seed: int =
             both = " and ".join(f"{0.0 - (classes - 1) * margin:.6g}" for margin in tie.margins)
             counterexample = f"t* is not unique for c = {tie.c:.6g}: t = {both} tie"
             theorem_1 += ", off the ties"
-    return ContrastiveReport(
-        classes=classes,
-        samples=samples,
-        violations=int(violated.sum()),
-        smallest_gap=float(gaps.min()),
-        unequal_ties=int(tied.sum()),
-        equality_error=float(equality_errors.max()),
-        class_error=float(class_errors.max()),
-        ties=reduced.ties,
-        no_minimiser_below=c_without,
-        positive_t_at=None if positive is None else positive / (classes - 1),
-        holds=counterexample is None,
-        theorem_1=theorem_1,
-        counterexample=counterexample,
-    )
+    return {
+        "classes": classes,
+        "samples": samples,
+        "violations": int(violated.sum()),
+        "smallest_gap": float(gaps.min()),
+        "unequal_ties": int(tied.sum()),
+        "equality_error": float(equality_errors.max()),
+        "class_error": float(class_errors.max()),
+        "no_minimiser_below": c_without,
+        "positive_t_at": None if positive is None else positive / (classes - 1),
+        "holds": counterexample is None,
+        "theorem_1": theorem_1,
+        "counterexample": counterexample,
+        "ties": len(reduced.ties),
+        "tie_c": reduced.ties[0].c if reduced.ties else None,
+        "tie_margin": reduced.ties[0].margins[1] if reduced.ties else None,
+    }
 
 
 def smallest_zero_sum_curvature(loss: Loss, logits: np.ndarray, label: int) -> float:
@@ -314,9 +284,12 @@ def _best_shift(loss: Loss, logits: np.ndarray, labels: np.ndarray) -> np.ndarra
 
 def _each(loss: Loss, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """The loss of each sample: a loss returns a mean only, so each batch holds one sample."""
-    rows, targets = torch.from_numpy(logits), torch.from_numpy(labels)
+    samples = torch.from_numpy(logits)[:, None], torch.from_numpy(labels)[:, None]
     with torch.no_grad():
-        return torch.stack([loss(z[None], y[None]) for z, y in zip(rows, targets, strict=True)]).numpy()
+        try:
+            return torch.func.vmap(loss)(*samples).numpy()
+        except RuntimeError:  # what it does depends on values
+            return torch.stack([*map(loss, *samples)]).numpy()
 
 
 def _total_and_gradient(loss: Loss, logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:

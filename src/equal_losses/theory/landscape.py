@@ -8,8 +8,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from equal_losses.running.errors import InputError
-from equal_losses.theory.ufm import Minimum, Point, UnconstrainedFeatureModel, minimise
+from equal_losses.theory.ufm import Point, UnconstrainedFeatureModel, minimise
 
 DENSE_SIZE = 600  # variables up to which a dense Hessian costs less than Lanczos
 
@@ -21,17 +20,10 @@ def escape_direction(model: UnconstrainedFeatureModel, point: Point) -> tuple[Po
     side of the classes and of the samples. At a critical point the features lie in the span of the rows of W, so
     along dW = r u a^T, dH = -v a^T / r the logits change by -u v^T, to second order only: f changes by
     -<G, u v^T> + lambda_W r^2 / 2 + lambda_H / (2 r^2) times the square of the step. The best r is
-    (lambda_H / lambda_W)^(1/4), and convexity of the loss is not needed.
-
-    Raises:
-        InputError: where the rows of W span all d dimensions, so that there is no such a.
+    (lambda_H / lambda_W)^(1/4), and convexity of the loss is not needed. There is such an a because d > K.
     """
-    left, singular_values, _ = np.linalg.svd(point.W.T)
-    rank = int(np.sum(singular_values > 1e-9 * max(singular_values[0], np.finfo(float).tiny)))
-    if rank == model.dim:
-        raise InputError(f"point: W has rank {rank} = dim; expected a rank below the feature dimension")
-    a = left[:, -1]
-    V, spectrum, U = np.linalg.svd(model.logit_gradient(point), full_matrices=False)
+    a = np.linalg.svd(point.W.T)[0][:, -1]
+    V, spectrum, U = np.linalg.svd(model.loss_and_logit_gradient(point)[1], full_matrices=False)
     r = (model.lambda_H / model.lambda_W) ** 0.25
     direction = Point(r * np.outer(U[0], a), -np.outer(V[:, 0], a) / r, np.zeros(model.classes))
     return direction, float(-2 * (spectrum[0] - math.sqrt(model.lambda_W * model.lambda_H)))
@@ -59,13 +51,7 @@ def smallest_hessian_eigenvalue(model: UnconstrainedFeatureModel, point: Point) 
 
 
 def hessian_nullity(model: UnconstrainedFeatureModel, point: Point) -> int:
-    """How many Hessian eigenvalues are zero, that is, below 1e-9 of the largest; dense, for small models.
-
-    Raises:
-        InputError: for a model too large for a dense Hessian.
-    """
-    if model.size > DENSE_SIZE:
-        raise InputError(f"the model has {model.size} variables; allowed for a dense Hessian: at most {DENSE_SIZE}")
+    """How many Hessian eigenvalues are zero, that is, below 1e-9 of the largest; dense, for small models."""
     eigenvalues = np.abs(np.linalg.eigvalsh(_dense(model.hessian(point))))
     return int(np.sum(eigenvalues < 1e-9 * eigenvalues.max()))
 
@@ -84,21 +70,18 @@ def expected_hessian_nullity(model: UnconstrainedFeatureModel) -> int:
     return rotations + int(free and model.lambda_b == 0)
 
 
-def critical_point_of_rank(model: UnconstrainedFeatureModel, rank: int, seed: int) -> Minimum:
+def critical_point_of_rank(model: UnconstrainedFeatureModel, rank: int, seed: int) -> Point:
     """A critical point of f whose W and H have at most the given rank: a saddle point wherever that is too small.
 
     Derived here: a minimiser of the model with `rank` feature dimensions, padded with zeros to d, is critical in d
     dimensions, because the gradient of each matrix along a feature dimension is linear in the other matrix's entries
     along it. At rank 0 it is the origin, with the best bias.
     """
-    if not 0 <= rank <= model.dim:
-        raise InputError(f"rank is {rank}; allowed: 0 to {model.dim}, the feature dimension")
     small = replace(model, dim=max(rank, 1))
     # A start of zeros stays where it is but for the bias.
-    minimum = minimise(small, small.random_point(seed, scale=1.0 if rank else 0.0))
-    W, H, b = minimum.point
+    W, H, b = minimise(small, small.random_point(seed, scale=1.0 if rank else 0.0))
     padding = ((0, 0), (0, model.dim - small.dim))
-    return replace(minimum, point=Point(np.pad(W, padding), np.pad(H, padding), b))
+    return Point(np.pad(W, padding), np.pad(H, padding), b)
 
 
 def _dense(hessian: LinearOperator) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The unconstrained feature model of a case, and what the theory predicts for it."""
+"""The unconstrained feature model of a case, what the theory predicts for it, and points of it beside that."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from collections.abc import Mapping
 import numpy as np
 
 from equal_losses import losses
+from equal_losses.metrics.collapse import collapse_metrics
 from equal_losses.running.errors import InputError
-from equal_losses.theory import closed_form, contrastive
+from equal_losses.theory import closed_form, contrastive, ufm
 from equal_losses.theory.closed_form import GlobalMinimiser
-from equal_losses.theory.ufm import UnconstrainedFeatureModel
+from equal_losses.theory.ufm import Point, UnconstrainedFeatureModel
 
+METRICS = ("nc1", "nc2", "nc3", "nc2_centered", "nc3_centered")
 UNKNOWN = GlobalMinimiser(math.nan, math.nan)  # where nothing is predicted
 
 
@@ -22,12 +24,32 @@ def penalties(classes: int, samples: int, strength: float, penalty_ratio: float)
     return geometric_mean * math.sqrt(penalty_ratio), geometric_mean / math.sqrt(penalty_ratio)
 
 
-def build_model(settings: Mapping, lambda_b: float = 0.0) -> UnconstrainedFeatureModel:
-    """The model that `loss`, `classes`, `samples`, `dim`, `strength` and `penalty_ratio` of a case describe."""
+def build_model(settings: Mapping) -> UnconstrainedFeatureModel:
+    """The model that `loss`, `classes`, `samples`, `dim`, `strength` and `penalty_ratio` of a case describe.
+
+    `lambda_b` is 0 where the case has none.
+    """
     classes, samples = settings["classes"], settings["samples"]
     lambda_W, lambda_H = penalties(classes, samples, settings["strength"], settings["penalty_ratio"])
-    loss = losses.build(settings["loss"])
+    loss, lambda_b = losses.build(settings["loss"]), settings.get("lambda_b", 0.0)
     return UnconstrainedFeatureModel(loss, classes, samples, settings["dim"], lambda_W, lambda_H, lambda_b)
+
+
+def described(settings: Mapping) -> tuple[UnconstrainedFeatureModel, dict, GlobalMinimiser]:
+    """The model of a case; what a row of it is about, as its first columns; and what is predicted."""
+    model, loss = build_model(settings), settings["loss"]
+    identity = {
+        "loss": loss["name"],
+        "kind": loss["kind"],
+        "classes": model.classes,
+        "samples": model.samples,
+        "dim": model.dim,
+        "lambda_W": model.lambda_W,
+        "lambda_H": model.lambda_H,
+        "lambda_b": model.lambda_b,
+        "strength": model.classes * model.c,
+    }
+    return model, identity, prediction(model, loss)
 
 
 def prediction(model: UnconstrainedFeatureModel, loss: Mapping) -> GlobalMinimiser:
@@ -49,16 +71,41 @@ def prediction(model: UnconstrainedFeatureModel, loss: Mapping) -> GlobalMinimis
     return GlobalMinimiser(margin, value)
 
 
-def identity(model: UnconstrainedFeatureModel, loss: Mapping) -> dict:
-    """What a row is about: the loss, and the sizes and penalties of its model."""
+def measure(model: UnconstrainedFeatureModel, point: Point, expected: GlobalMinimiser) -> dict:
+    """A point compared with the prediction and with Theorem 1.
+
+    - objective, margin (mean over samples and other classes, in logit units), weight_norm_sq (mean of ||w^k||^2), each
+      with its closed form; margin_error is the largest deviation of any single margin and objective_error that of the
+      objective, relative where the closed form is not zero;
+    - the deviations of `ufm.theorem_1_deviations` and the NC metrics, None where the prediction or, without one, the
+      point is the zero solution; then size, the largest entry of W and H, should vanish;
+    - certificate and gradient_norm.
+
+    Without a prediction (`model.UNKNOWN`), the closed forms and the errors are not a number.
+    """
+    objective, _ = model.value_and_gradient(point)
+    margins = ufm.margins(model, point)
+    size = float(max(np.abs(point.W).max(), np.abs(point.H).max()))
+    collapsed = size < 1e-9 if math.isnan(expected.margin) else expected.margin == 0 and expected.shared == 0
+    if collapsed:
+        deviations = dict.fromkeys(("weight_norms", "bias", "duality", "feature_mean", "etf", *METRICS))
+    else:
+        metrics = collapse_metrics(point.H, model.labels, point.W, point.b)
+        deviations = ufm.theorem_1_deviations(model, point) | {name: metrics[name] for name in METRICS}
     return {
-        "loss": loss["name"],
-        "kind": loss["kind"],
-        "classes": model.classes,
-        "samples": model.samples,
-        "dim": model.dim,
-        "lambda_W": model.lambda_W,
-        "lambda_H": model.lambda_H,
-        "lambda_b": model.lambda_b,
-        "strength": model.classes * model.c,
+        "objective": objective,
+        "objective_closed_form": expected.value,
+        "objective_error": abs(objective - expected.value) / (abs(expected.value) or 1),
+        "margin": float(margins.mean()),
+        "margin_closed_form": expected.margin,
+        "margin_error": float(np.abs(margins - expected.margin).max() / (expected.margin or 1)),
+        "weight_norm_sq": float(np.mean(np.sum(point.W**2, axis=1))),
+        "weight_norm_sq_closed_form": expected.weight_norm_sq(
+            model.classes, model.samples, model.lambda_W, model.lambda_H
+        ),
+        "is_zero_solution": collapsed,
+        "size": size,
+        **deviations,
+        "certificate": ufm.certificate(model, point),
+        "gradient_norm": model.gradient_norm(point),
     }

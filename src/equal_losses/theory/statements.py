@@ -26,7 +26,7 @@ def statements(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     statement without cases has no row.
 
     Args:
-        tables: the tables of the steps by name, of all cases (see `tables.joined`).
+        tables: the tables of the steps by name, of all cases (see `steps.tables`).
 
     Returns:
         A table with the columns `COLUMNS`.

@@ -122,9 +122,12 @@ class UnconstrainedFeatureModel:
         """N x K: H W^T + 1 b^T."""
         return point.H @ point.W.T + point.b
 
-    def logit_gradient(self, point: Point) -> np.ndarray:
-        """N x K: the gradient of the mean loss with respect to the logits (the transpose of the paper's)."""
-        return self._loss_and_gradient(point)[1]
+    def loss_and_logit_gradient(self, point: Point) -> tuple[float, np.ndarray]:
+        """The mean loss and its gradient with respect to the logits, N x K (the transpose of the paper's)."""
+        logits = torch.from_numpy(self.logits(point)).requires_grad_()
+        loss = self.loss(logits, self._labels)
+        (G,) = torch.autograd.grad(loss, logits)
+        return loss.item(), G.numpy()
 
     def value_and_gradient(self, point: Point) -> tuple[float, Point]:
         """f and its gradient.
@@ -133,7 +136,7 @@ class UnconstrainedFeatureModel:
         G^T H + lambda_W W, G W + lambda_H H and G^T 1 + lambda_b b.
         """
         W, H, b = point
-        loss, G = self._loss_and_gradient(point)
+        loss, G = self.loss_and_logit_gradient(point)
         value = loss + (self.lambda_W * _square(W) + self.lambda_H * _square(H) + self.lambda_b * _square(b)) / 2
         gradient = Point(G.T @ H + self.lambda_W * W, G @ W + self.lambda_H * H, G.sum(axis=0) + self.lambda_b * b)
         return value, gradient
@@ -169,29 +172,8 @@ class UnconstrainedFeatureModel:
 
         return LinearOperator((self.size, self.size), matvec=product, rmatvec=product, dtype=np.float64)
 
-    def _loss_and_gradient(self, point: Point) -> tuple[float, np.ndarray]:
-        logits = torch.from_numpy(self.logits(point)).requires_grad_()
-        loss = self.loss(logits, self._labels)
-        (G,) = torch.autograd.grad(loss, logits)
-        return loss.item(), G.numpy()
 
-
-@dataclass(frozen=True)
-class Minimum:
-    """Where a minimisation ended.
-
-    Attributes:
-        point: the end point.
-        value: f there.
-        gradient_norm: Euclidean norm of the gradient of f there.
-    """
-
-    point: Point
-    value: float
-    gradient_norm: float
-
-
-def minimise(model: UnconstrainedFeatureModel, start: Point, max_iterations: int = 10_000) -> Minimum:
+def minimise(model: UnconstrainedFeatureModel, start: Point) -> Point:
     """Descend from `start` with L-BFGS until f no longer decreases in float64, then polish with Newton steps.
 
     Two changes of variables make this cheap, and neither presumes the result:
@@ -203,16 +185,13 @@ def minimise(model: UnconstrainedFeatureModel, start: Point, max_iterations: int
       L-BFGS in coordinates of that K-dimensional span takes the very steps that it would take in d dimensions.
     """
     if model.dim <= model.classes:
-        return _descend(model, start, max_iterations)
+        return _descend(model, start)
     basis = np.linalg.qr(start.W.T).Q
-    minimum = _descend(
-        replace(model, dim=model.classes), Point(start.W @ basis, start.H @ basis, start.b), max_iterations
-    )
-    W, H, b = minimum.point
-    return replace(minimum, point=Point(W @ basis.T, H @ basis.T, b))
+    W, H, b = _descend(replace(model, dim=model.classes), Point(start.W @ basis, start.H @ basis, start.b))
+    return Point(W @ basis.T, H @ basis.T, b)
 
 
-def _descend(model: UnconstrainedFeatureModel, start: Point, max_iterations: int) -> Minimum:
+def _descend(model: UnconstrainedFeatureModel, start: Point) -> Point:
     scale = model.flatten(
         Point(
             np.full(start.W.shape, 1 / math.sqrt(model.lambda_W)),
@@ -231,25 +210,12 @@ def _descend(model: UnconstrainedFeatureModel, start: Point, max_iterations: int
         jac=True,
         method="L-BFGS-B",
         # ftol = 0 and gtol = 0 stop where rounding stops the descent; a large budget of evaluations never binds first.
-        options={"ftol": 0.0, "gtol": 0.0, "maxiter": max_iterations, "maxfun": 100 * max_iterations},
+        options={"ftol": 0.0, "gtol": 0.0, "maxiter": 10_000, "maxfun": 1_000_000},
     )
-    x, gradient = _newton_polish(model, scale, result.x, result.jac, value_and_gradient)
-    point = model.unflatten(scale * x)
-    return Minimum(point, model.value_and_gradient(point)[0], float(np.linalg.norm(gradient / scale)))
-
-
-def _newton_polish(
-    model: UnconstrainedFeatureModel,
-    scale: np.ndarray,
-    x: np.ndarray,
-    gradient: np.ndarray,
-    value_and_gradient: Callable[[np.ndarray], tuple[float, np.ndarray]],
-) -> tuple[np.ndarray, np.ndarray]:
-    """Newton steps for as long as each at least halves the gradient.
-
-    Differences of f fall below rounding at about the square root of the machine's precision from a minimum; the
-    gradient does not. MINRES, because the Hessian is singular along the rotations of the feature space.
-    """
+    # Differences of f fall below rounding at about the square root of the machine's precision from a minimum; the
+    # gradient does not. So Newton steps follow for as long as each at least halves it, with MINRES, because the Hessian
+    # is singular along the rotations of the feature space.
+    x, gradient = result.x, result.jac
     for _ in range(10):
         hessian = model.hessian(model.unflatten(scale * x))
         scaled = LinearOperator(
@@ -262,7 +228,7 @@ def _newton_polish(
         if not np.linalg.norm(candidate_gradient) < 0.5 * np.linalg.norm(gradient):
             break
         x, gradient = candidate, candidate_gradient
-    return x, gradient
+    return model.unflatten(scale * x)
 
 
 def gradient_descent(
@@ -334,7 +300,7 @@ def certificate(model: UnconstrainedFeatureModel, point: Point) -> float:
     then minimises the convex problem with the nuclear norm of Z in place of the penalties of W and H, of which G is
     a subgradient). Above 1, for any smooth loss, `landscape.escape_direction` leads down.
     """
-    spectral_norm = np.linalg.norm(model.logit_gradient(point), 2)
+    spectral_norm = np.linalg.norm(model.loss_and_logit_gradient(point)[1], 2)
     return float(spectral_norm / math.sqrt(model.lambda_W * model.lambda_H))
 
 

@@ -1,11 +1,7 @@
-"""Critical points of the unconstrained feature model and their curvature."""
-
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from equal_losses.theory import landscape, ufm
-from equal_losses.theory.model import build_model, identity, prediction
+from equal_losses.theory.model import described
 
 
 def critical_points(settings: Mapping) -> list[dict]:
@@ -14,11 +10,13 @@ def critical_points(settings: Mapping) -> list[dict]:
     Columns: value, gradient norm, certificate, smallest Hessian eigenvalue, the curvature along the escape direction
     as predicted and as measured, and for small models the Hessian's nullity at the minimum, counted and expected.
     """
-    model = build_model(settings)
-    fixed, expected = identity(model, settings["loss"]), prediction(model, settings["loss"])
+    model, identity, expected = described(settings)
+    ranks = settings["ranks"]
+    if ranks is None:
+        ranks = sorted({0, 1, model.classes // 2, model.classes - 2, model.classes - 1})
     rows = []
-    for rank in settings["ranks"]:
-        point = landscape.critical_point_of_rank(model, rank, settings["seed"]).point
+    for rank in ranks:
+        point = landscape.critical_point_of_rank(model, rank, settings["seed"])
         value = model.value_and_gradient(point)[0]
         direction, predicted_curvature = landscape.escape_direction(model, point)
         is_minimum = rank == model.classes - 1 and expected.margin > 0
@@ -35,5 +33,5 @@ def critical_points(settings: Mapping) -> list[dict]:
             "nullity": landscape.hessian_nullity(model, point) if counted else None,
             "nullity_closed_form": landscape.expected_hessian_nullity(model) if counted else None,
         }
-        rows.append(fixed | row)
+        rows.append(identity | row)
     return rows

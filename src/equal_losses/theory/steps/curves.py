@@ -1,7 +1,3 @@
-"""A loss as a function of its margin, and the margin over the penalties, as curves."""
-
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -18,37 +14,24 @@ def curves(settings: Mapping) -> list[dict]:
     loss alone; y_closed_form is the closed form, None where there is none.
     """
     loss = settings["loss"]
-    rows = []
-    for classes in settings["classes"]:
-        reduced = ReducedLoss(losses.build(loss), classes)
-        fixed = {"loss": loss["name"], "kind": loss["kind"], "classes": classes}
-        rows += [fixed | row for row in (*_psi(loss, reduced), *_margins(loss, reduced))]
-    return rows
+    names = ("curve", "x", "y", "y_closed_form")
+    return [
+        {"loss": loss["name"], "kind": loss["kind"], "classes": classes, **dict(zip(names, point, strict=True))}
+        for classes in settings["classes"]
+        for point in _points(loss, ReducedLoss(losses.build(loss), classes))
+    ]
 
 
-def _psi(loss: Mapping, reduced: ReducedLoss) -> Iterator[dict]:
-    phi = closed_form.PHI.get(loss["kind"])
+def _points(loss: Mapping, reduced: ReducedLoss) -> Iterator[tuple[str, float, float, float | None]]:
+    classes, kind, parameters = reduced.classes, loss["kind"], closed_form.loss_parameters(loss)
+    has_closed_form = kind in closed_form.PHI
     margins = np.linspace(-4, 16, 201)
-    for margin, value in zip(margins, reduced(margins)[0], strict=True):
-        t = -(reduced.classes - 1) * margin
-        closed = None if phi is None else float(phi(t, reduced.classes, **closed_form.loss_parameters(loss)))
-        yield {"curve": "psi", "x": float(margin), "y": float(value), "y_closed_form": closed}
-
-
-def _margins(loss: Mapping, reduced: ReducedLoss) -> Iterator[dict]:
-    smallest = reduced.classes / (reduced.classes - 1) * reduced.largest_slope_without_minimiser
-    for strength in np.geomspace(1e-3, 100, 26):
+    for margin, value in zip(margins.tolist(), reduced(margins)[0].tolist(), strict=True):
+        t = -(classes - 1) * margin
+        yield "psi", margin, value, float(closed_form.PHI[kind](t, classes, **parameters)) if has_closed_form else None
+    smallest = classes / (classes - 1) * reduced.largest_slope_without_minimiser
+    for strength in np.geomspace(1e-3, 100, 26).tolist():
         if strength > smallest:
-            c = float(strength / reduced.classes)
-            yield {
-                "curve": "margin",
-                "x": float(strength),
-                "y": reduced.optimal_margin(c),
-                "y_closed_form": _closed_margin(loss, reduced.classes, c),
-            }
-
-
-def _closed_margin(loss: Mapping, classes: int, c: float) -> float | None:
-    if loss["kind"] not in closed_form.PHI:
-        return None
-    return closed_form.global_minimiser(loss["kind"], classes, c, **closed_form.loss_parameters(loss)).margin
+            c = strength / classes
+            closed = closed_form.global_minimiser(kind, classes, c, **parameters).margin if has_closed_form else None
+            yield "margin", strength, reduced.optimal_margin(c), closed

@@ -1,7 +1,3 @@
-"""Definition 1, the contrastive property, tried on random logits."""
-
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from equal_losses import losses
@@ -9,10 +5,10 @@ from equal_losses.theory.contrastive import check_contrastive
 
 
 def definition(settings: Mapping) -> list[dict]:
-    """What was tried of Definition 1: one row per number of classes, see `contrastive.ContrastiveReport`."""
+    """What was tried of Definition 1: one row per number of classes, see `check_contrastive`."""
     loss = settings["loss"]
     return [
         {"loss": loss["name"], "kind": loss["kind"]}
-        | check_contrastive(losses.build(loss), classes, settings["samples"], settings["seed"]).row()
+        | check_contrastive(losses.build(loss), classes, settings["samples"], settings["seed"])
         for classes in settings["classes"]
     ]
