@@ -9,6 +9,7 @@ import pandas as pd
 from equal_losses.theory.paper import FOCAL_REGION
 
 COLUMNS = ("claim", "source", "loss", "cases", "largest_error", "tolerance", "supported")
+Statement = tuple[str, str, int, float, float | None, bool]  # these without the loss
 
 # Where the paper says that Eq. (7) has no spurious local minimum.
 LANDSCAPE_SOURCE = {
@@ -32,16 +33,16 @@ def statements(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         A table with the columns `COLUMNS`.
     """
     rows = [
-        row | {"loss": loss}
+        (claim, source, loss, cases, *verdict)
         for table, state in _STATEMENTS.items()
-        for loss, cases in _by_loss(tables[table])
-        for row in state(cases)
-        if row["cases"]
+        for loss, of_loss in _by_loss(tables[table])
+        for claim, source, cases, *verdict in state(of_loss)
+        if cases
     ]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _minima(minima: pd.DataFrame) -> Iterator[dict]:
+def _minima(minima: pd.DataFrame) -> Iterator[Statement]:
     source = "as Theorem 1, which leaves MSE out" if _kind(minima) == "mse" else "Theorem 1"
     is_zero = minima["is_zero_solution"].astype(bool)
     solution, zero = minima[~is_zero], minima[is_zero]
@@ -65,20 +66,20 @@ def _minima(minima: pd.DataFrame) -> Iterator[dict]:
     yield _error("certificate at most 1 at the minimum", "Theorem 2", above_one, 1e-6)
 
 
-def _descent(path: pd.DataFrame) -> Iterator[dict]:
+def _descent(path: pd.DataFrame) -> Iterator[Statement]:
     last = path[path["iteration"] == path["iteration"].max()]
     for metric in ("nc1", "nc2", "nc3"):
         yield _error(f"{metric.upper()} = 0 at the end of gradient descent", "Section 3.2", last[metric], 1e-5)
 
 
-def _bias_sweep(sweep: pd.DataFrame) -> Iterator[dict]:
+def _bias_sweep(sweep: pd.DataFrame) -> Iterator[Statement]:
     source = "derived in closed_form"
     yield _error("NC2 under a penalised bias", source, sweep["nc2"] - sweep["nc2_closed_form"], 1e-5)
     yield _error("centered NC2 = 0 under a penalised bias", source, sweep["nc2_centered"], 1e-5)
     yield _error("NC2 = 0 for any lambda_b", "Theorem 1, if it covered MSE", sweep["nc2"], 1e-5)
 
 
-def _critical_points(points: pd.DataFrame) -> Iterator[dict]:
+def _critical_points(points: pd.DataFrame) -> Iterator[Statement]:
     flat = points["smallest_eigenvalue"] > -1e-9
     not_global = points["excess"] > 1e-9 * (1 + points["value"].abs())
     for size, group in _by_size(points[not_global]):
@@ -93,7 +94,7 @@ def _critical_points(points: pd.DataFrame) -> Iterator[dict]:
     yield _error("Hessian nullity at the minimum", source, surplus, 0)
 
 
-def _starts(starts: pd.DataFrame) -> Iterator[dict]:
+def _starts(starts: pd.DataFrame) -> Iterator[Statement]:
     not_global = ~starts["is_global"].astype(bool)
     for size, group in _by_size(starts):
         statement = f"random starts end at the global value, {size}"
@@ -103,7 +104,7 @@ def _starts(starts: pd.DataFrame) -> Iterator[dict]:
         yield _share(f"end points with all p >= {FOCAL_REGION} are global", "Corollary 2", not_global[within])
 
 
-def _definition(tried: pd.DataFrame) -> Iterator[dict]:
+def _definition(tried: pd.DataFrame) -> Iterator[Statement]:
     source = "as Definition 1, which leaves MSE out" if _kind(tried) == "mse" else "Definition 1"
     yield _share("loss >= phi(t)", source, tried["violations"] > 0)
     yield _share("loss = phi(t) for equal other logits only", source, tried["unequal_ties"] > 0)
@@ -113,7 +114,7 @@ def _definition(tried: pd.DataFrame) -> Iterator[dict]:
     yield _share("t* <= 0", source, tried["positive_t_at"].notna())
 
 
-def _curves(curves: pd.DataFrame) -> Iterator[dict]:
+def _curves(curves: pd.DataFrame) -> Iterator[Statement]:
     known = curves.dropna(subset=["y_closed_form"])
     errors = (known["y"] - known["y_closed_form"]) / (1 + known["y_closed_form"].abs())
     for curve, statement in (
@@ -123,7 +124,7 @@ def _curves(curves: pd.DataFrame) -> Iterator[dict]:
         yield _error(statement, "derived in closed_form", errors[known["curve"] == curve], 1e-6)
 
 
-def _focal_convexity(convexity: pd.DataFrame) -> Iterator[dict]:
+def _focal_convexity(convexity: pd.DataFrame) -> Iterator[Statement]:
     relative = convexity["threshold"] / convexity["threshold_closed_form"] - 1
     yield _error("threshold of convexity as in closed form (relative)", "derived in closed_form", relative, 1e-6)
     yield _share(f"convex where p >= {FOCAL_REGION}", "Section 3.2", convexity["threshold"] > FOCAL_REGION)
@@ -142,27 +143,16 @@ _STATEMENTS = {
 }
 
 
-def _error(claim: str, source: str, errors: pd.Series, tolerance: float) -> dict:
+def _error(claim: str, source: str, errors: pd.Series, tolerance: float) -> Statement:
     """The statement that no error is above the tolerance."""
     largest = float(errors.abs().max())
-    return _row(claim, source, len(errors), largest, tolerance, largest <= tolerance)
+    return claim, source, len(errors), largest, tolerance, largest <= tolerance
 
 
-def _share(claim: str, source: str, against: pd.Series) -> dict:
+def _share(claim: str, source: str, against: pd.Series) -> Statement:
     """The statement that no case is against it."""
     share = float(against.astype(bool).mean())
-    return _row(claim, source, len(against), share, None, share == 0)
-
-
-def _row(claim: str, source: str, cases: int, largest_error: float, tolerance: float | None, supported: bool) -> dict:
-    return {
-        "claim": claim,
-        "source": source,
-        "cases": cases,
-        "largest_error": largest_error,
-        "tolerance": tolerance,
-        "supported": bool(supported),
-    }
+    return claim, source, len(against), share, None, share == 0
 
 
 def _by_loss(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:

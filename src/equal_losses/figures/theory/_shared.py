@@ -20,6 +20,11 @@ def loss_legend(figure: Figure, axis: Axes, styles: dict | None = None) -> None:
     figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), handlelength=2.4, columnspacing=1.2)
 
 
+def line(style: dict) -> dict:
+    """A line without marks."""
+    return {"color": style["color"], "linestyle": style["linestyle"]}
+
+
 def mark(style: dict) -> dict:
     """A hollow mark, under which a line can be seen."""
     return {"color": style["color"], "marker": style["marker"], "markerfacecolor": "none", "markeredgewidth": 0.8}

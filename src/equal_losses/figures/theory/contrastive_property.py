@@ -1,13 +1,8 @@
-"""Definition 1, the contrastive property, as curves."""
-
-from __future__ import annotations
-
-import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
-from equal_losses.figures.style import COLUMN_INCHES, RC, loss_styles
-from equal_losses.figures.theory._shared import GREY, loss_legend, mark
+from equal_losses.figures.style import COLUMN_INCHES, loss_styles
+from equal_losses.figures.theory._shared import GREY, line, loss_legend, mark
 
 
 def contrastive_property(curves: pd.DataFrame, closed_forms: pd.DataFrame) -> Figure:
@@ -18,27 +13,25 @@ def contrastive_property(curves: pd.DataFrame, closed_forms: pd.DataFrame) -> Fi
     curves = curves[curves["classes"] == classes]
     lines = closed_forms[(closed_forms["curve"] == "margin") & (closed_forms["classes"] == classes)]
     styles = loss_styles(curves["loss"].unique())
-    with mpl.rc_context(RC):
-        figure = Figure(figsize=(COLUMN_INCHES, 4.1), layout="constrained")
-        upper, lower = figure.subplots(2, 1)
-        for loss, style in styles.items():
-            line_style = {"color": style["color"], "linestyle": style["linestyle"]}
-            psi = curves[(curves["loss"] == loss) & (curves["curve"] == "psi")]
-            at_zero = psi.loc[psi["x"].abs().idxmin(), "y"]
-            upper.plot(psi["x"], psi["y_closed_form"] / at_zero, **line_style)
-            upper.plot(psi["x"][::20], psi["y"][::20] / at_zero, linestyle="", **mark(style))
-            line = lines[lines["loss"] == loss]
-            lower.plot(line["x"], line["y"], **line_style)
-            found = curves[(curves["loss"] == loss) & (curves["curve"] == "margin")]
-            lower.plot(found["x"], found["y"], linestyle="", **mark(style))
-        upper.set_ylim(0, 2)
-        upper.set_xlim(-4, 16)
-        upper.axvline(0, color=GREY, linewidth=0.8, zorder=0)
-        upper.set_xlabel("margin $s = -t/(K-1)$")
-        upper.set_ylabel("$\\phi(t)\\,/\\,\\phi(0)$")
-        upper.set_title(f"$K = {classes}$")
-        lower.set_xscale("log")
-        lower.set_xlabel("$K c$")
-        lower.set_ylabel("$-t^*/(K-1)$")
-        loss_legend(figure, upper, styles)
+    figure = Figure(figsize=(COLUMN_INCHES, 4.1), layout="constrained")
+    upper, lower = figure.subplots(2, 1)
+    for loss, style in styles.items():
+        psi = curves[(curves["loss"] == loss) & (curves["curve"] == "psi")]
+        at_zero = psi.loc[psi["x"].abs().idxmin(), "y"]
+        upper.plot(psi["x"], psi["y_closed_form"] / at_zero, **line(style))
+        upper.plot(psi["x"][::20], psi["y"][::20] / at_zero, linestyle="", **mark(style))
+        of_loss = lines[lines["loss"] == loss]
+        lower.plot(of_loss["x"], of_loss["y"], **line(style))
+        found = curves[(curves["loss"] == loss) & (curves["curve"] == "margin")]
+        lower.plot(found["x"], found["y"], linestyle="", **mark(style))
+    upper.set_ylim(0, 2)
+    upper.set_xlim(-4, 16)
+    upper.axvline(0, color=GREY, linewidth=0.8, zorder=0)
+    upper.set_xlabel("margin $s = -t/(K-1)$")
+    upper.set_ylabel("$\\phi(t)\\,/\\,\\phi(0)$")
+    upper.set_title(f"$K = {classes}$")
+    lower.set_xscale("log")
+    lower.set_xlabel("$K c$")
+    lower.set_ylabel("$-t^*/(K-1)$")
+    loss_legend(figure, upper, styles)
     return figure

@@ -1,15 +1,10 @@
-"""Three classes in the plane, under each loss."""
-
-from __future__ import annotations
-
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from equal_losses.figures.style import COLUMN_INCHES, RC, loss_styles
+from equal_losses.figures.style import COLUMN_INCHES, loss_styles
 from equal_losses.figures.theory._shared import GREY
 
 CLASS_COLORS = ("#0072B2", "#D55E00", "#009E73")
@@ -25,16 +20,16 @@ def geometry(geometry: pd.DataFrame) -> Figure:
     losses = list(geometry["loss"].unique())
     columns = 3
     rows = -(-(len(losses) + 1) // columns)
-    with mpl.rc_context({**RC, "axes.grid": False}):
-        figure = Figure(figsize=(COLUMN_INCHES, 0.35 + 1.2 * rows), layout="constrained")
-        axes = figure.subplots(rows, columns, subplot_kw={"aspect": "equal"}, squeeze=False)
-        for axis in axes.flat:
-            axis.set_axis_off()
-        for axis, loss in zip(axes.flat, losses, strict=False):
-            _draw_descent(axis, loss, geometry[geometry["loss"] == loss])
-        _draw_overlay(axes.flat[len(losses)], geometry[geometry["what"] == "class_mean"])
-        if len(losses) + 1 < rows * columns:
-            _draw_key(axes.flat[len(losses) + 1])
+    figure = Figure(figsize=(COLUMN_INCHES, 0.35 + 1.2 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, subplot_kw={"aspect": "equal"}, squeeze=False)
+    for axis in axes.flat:
+        axis.set_axis_off()
+        axis.set(xlim=(-1.3, 1.3), ylim=(-1.3, 1.3))
+    for axis, loss in zip(axes.flat, losses, strict=False):
+        _draw_descent(axis, loss, geometry[geometry["loss"] == loss])
+    _draw_overlay(axes.flat[len(losses)], geometry[geometry["what"] == "class_mean"])
+    if len(losses) + 1 < rows * columns:
+        _draw_key(axes.flat[len(losses) + 1])
     return figure
 
 
@@ -53,7 +48,6 @@ def _draw_descent(axis: Axes, loss: str, vectors: pd.DataFrame) -> None:
         axis.annotate("", end, (0, 0), arrowprops=arrow)
     for mean, color in zip(1 / unit * _by_class(means), CLASS_COLORS, strict=True):
         axis.plot(*mean, "o", color=color, markersize=5, markeredgecolor="white", zorder=3)
-    _equal_frame(axis)
     axis.set_title(f"{loss}\n$\\|w\\| = {length:.2f}$", linespacing=1.1, pad=2)
 
 
@@ -64,7 +58,6 @@ def _draw_overlay(axis: Axes, means: pd.DataFrame) -> None:
         closed = np.vstack([turned, turned[:1]])
         circles = {**style, "marker": "o", "markersize": max(11 - 2.5 * index, 2), "fillstyle": "none"}
         axis.plot(*closed.T, **circles, linewidth=0.9)
-    _equal_frame(axis)
     axis.set_title("all, turned\nand scaled", linespacing=1.1, pad=2)
 
 
@@ -81,11 +74,6 @@ def _draw_key(axis: Axes) -> None:
 def _by_class(vectors: pd.DataFrame) -> np.ndarray:
     """Coordinates, one row per class."""
     return vectors.sort_values("class")[["x", "y"]].to_numpy()
-
-
-def _equal_frame(axis: Axes) -> None:
-    axis.set_xlim(-1.3, 1.3)
-    axis.set_ylim(-1.3, 1.3)
 
 
 def _aligned(triangle: np.ndarray) -> np.ndarray:

@@ -1,15 +1,8 @@
-"""The margin over the strength of the penalties."""
-
-from __future__ import annotations
-
-from collections.abc import Iterable
-
-import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
-from equal_losses.figures.style import COLUMN_INCHES, RC, loss_styles
-from equal_losses.figures.theory._shared import GREY, loss_legend, mark
+from equal_losses.figures.style import COLUMN_INCHES, loss_styles
+from equal_losses.figures.theory._shared import GREY, line, loss_legend, mark
 
 
 def margin_regularisation(minima: pd.DataFrame, closed_forms: pd.DataFrame) -> Figure:
@@ -21,23 +14,19 @@ def margin_regularisation(minima: pd.DataFrame, closed_forms: pd.DataFrame) -> F
     strengths = minima["strength"].min() / 2, minima["strength"].max() * 2
     every_class = sorted(minima["classes"].unique())
     shown = every_class if len(every_class) < 3 else every_class[-2:]
-    with mpl.rc_context(RC):
-        figure = Figure(figsize=(COLUMN_INCHES, 0.6 + 1.6 * len(shown)), layout="constrained")
-        axes = figure.subplots(len(shown), 1, sharex=True, squeeze=False)
-        for axis, classes in zip(axes.flat, shown, strict=True):
-            for loss, style in loss_styles(minima["loss"].unique()).items():
-                line = lines[(lines["loss"] == loss) & (lines["classes"] == classes) & lines["x"].between(*strengths)]
-                axis.plot(line["x"], line["y"], color=style["color"], linestyle=style["linestyle"])
-                found = minima[(minima["loss"] == loss) & (minima["classes"] == classes)]
-                axis.plot(found["strength"], found["margin"], linestyle="", **mark(style))
-            axis.axvline(1, color=GREY, linewidth=0.8, zorder=0)
-            axis.set_xscale("log")
-            axis.set_ylabel("margin $z_k - z_j$")
-            axis.set_title(f"$K = {classes}$, $d$ = {_listed(minima[minima['classes'] == classes]['dim'])}")
-        axes[-1, 0].set_xlabel("strength of the penalties, $K\\sqrt{n\\lambda_W\\lambda_H}$")
-        loss_legend(figure, axes[0, 0], loss_styles(minima["loss"].unique()))
+    figure = Figure(figsize=(COLUMN_INCHES, 0.6 + 1.6 * len(shown)), layout="constrained")
+    axes = figure.subplots(len(shown), 1, sharex=True, squeeze=False)
+    for axis, classes in zip(axes.flat, shown, strict=True):
+        for loss, style in loss_styles(minima["loss"].unique()).items():
+            known = lines[(lines["loss"] == loss) & (lines["classes"] == classes) & lines["x"].between(*strengths)]
+            axis.plot(known["x"], known["y"], **line(style))
+            found = minima[(minima["loss"] == loss) & (minima["classes"] == classes)]
+            axis.plot(found["strength"], found["margin"], linestyle="", **mark(style))
+        axis.axvline(1, color=GREY, linewidth=0.8, zorder=0)
+        axis.set_xscale("log")
+        axis.set_ylabel("margin $z_k - z_j$")
+        dims = sorted(set(minima[minima["classes"] == classes]["dim"]))
+        axis.set_title(f"$K = {classes}$, $d$ = {', '.join(map(str, dims))}")
+    axes[-1, 0].set_xlabel("strength of the penalties, $K\\sqrt{n\\lambda_W\\lambda_H}$")
+    loss_legend(figure, axes[0, 0], loss_styles(minima["loss"].unique()))
     return figure
-
-
-def _listed(values: Iterable[int]) -> str:
-    return ", ".join(str(value) for value in sorted(set(values)))

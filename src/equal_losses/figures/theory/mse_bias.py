@@ -1,13 +1,8 @@
-"""MSE with a penalised bias."""
-
-from __future__ import annotations
-
-import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
-from equal_losses.figures.style import COLUMN_INCHES, RC, loss_styles
-from equal_losses.figures.theory._shared import GREY, mark
+from equal_losses.figures.style import COLUMN_INCHES, loss_styles
+from equal_losses.figures.theory._shared import GREY, line, mark
 
 
 def mse_bias(bias_sweep: pd.DataFrame, closed_forms: pd.DataFrame) -> Figure:
@@ -18,28 +13,22 @@ def mse_bias(bias_sweep: pd.DataFrame, closed_forms: pd.DataFrame) -> Figure:
     """
     swept = bias_sweep[bias_sweep["lambda_b"] > 0]
     sizes = swept.groupby(["loss", "classes"], sort=False)
-    with mpl.rc_context(RC):
-        figure = Figure(figsize=(COLUMN_INCHES, 2.7), layout="constrained")
-        axis = figure.subplots()
-        styles = loss_styles(range(sizes.ngroups))
-        for (loss, classes), style in zip(sizes.groups, styles.values(), strict=True):
-            of_size = closed_forms[(closed_forms["loss"] == loss) & (closed_forms["classes"] == classes)]
-            line = of_size[of_size["curve"] == "bias_nc2"]
-            name = f"$K = {classes}$" if swept["loss"].nunique() == 1 else f"{loss}, $K = {classes}$"
-            axis.plot(line["x"], line["y"], color=style["color"], linestyle=style["linestyle"])
-            found = swept[(swept["loss"] == loss) & (swept["classes"] == classes)]
-            axis.plot(found["lambda_b"], found["nc2"], linestyle="", **mark(style), label=f"{name}, uncentered")
-            axis.plot(
-                found["lambda_b"],
-                found["nc2_centered"],
-                linestyle="",
-                **{**mark(style), "markerfacecolor": style["color"], "markersize": 2.5},
-                label=f"{name}, centered",
-            )
-            boundary = of_size[of_size["curve"] == "bias_boundary"]["x"].iloc[0]
-            axis.axvline(boundary, color=GREY, linewidth=0.8, linestyle=style["linestyle"], zorder=0)
-        axis.set_xscale("log")
-        axis.set_xlabel("penalty of the bias, $\\lambda_b$")
-        axis.set_ylabel("$\\mathcal{NC}_2$")
-        figure.legend(loc="outside upper center", ncols=2, fontsize=7)
+    figure = Figure(figsize=(COLUMN_INCHES, 2.7), layout="constrained")
+    axis = figure.subplots()
+    styles = loss_styles(range(sizes.ngroups))
+    for (loss, classes), style in zip(sizes.groups, styles.values(), strict=True):
+        of_size = closed_forms[(closed_forms["loss"] == loss) & (closed_forms["classes"] == classes)]
+        known = of_size[of_size["curve"] == "bias_nc2"]
+        name = f"$K = {classes}$" if swept["loss"].nunique() == 1 else f"{loss}, $K = {classes}$"
+        axis.plot(known["x"], known["y"], **line(style))
+        found = swept[(swept["loss"] == loss) & (swept["classes"] == classes)]
+        axis.plot(found["lambda_b"], found["nc2"], linestyle="", **mark(style), label=f"{name}, uncentered")
+        filled = {**mark(style), "markerfacecolor": style["color"], "markersize": 2.5}
+        axis.plot(found["lambda_b"], found["nc2_centered"], linestyle="", **filled, label=f"{name}, centered")
+        boundary = of_size[of_size["curve"] == "bias_boundary"]["x"].iloc[0]
+        axis.axvline(boundary, color=GREY, linewidth=0.8, linestyle=style["linestyle"], zorder=0)
+    axis.set_xscale("log")
+    axis.set_xlabel("penalty of the bias, $\\lambda_b$")
+    axis.set_ylabel("$\\mathcal{NC}_2$")
+    figure.legend(loc="outside upper center", ncols=2, fontsize=7)
     return figure
