@@ -18,22 +18,15 @@ from equal_losses.running.errors import InputError
 
 @dataclass(frozen=True)
 class Cifar:
-    """Where CIFAR10 and CIFAR100 differ.
-
-    Attributes:
-        classes: K.
-        archive, folder: the archive, and the folder in it.
-        train, test, meta: names of the files in the folder; `meta` has the names of the classes.
-        names_key, labels_key: keys of the dictionaries in them.
-    """
+    """Where CIFAR10 and CIFAR100 differ."""
 
     classes: int
     archive: str
-    folder: str
-    train: tuple[str, ...]
+    folder: str  # in the archive
+    train: tuple[str, ...]  # files in the folder, as `test` and `meta`
     test: str
     meta: str
-    names_key: str
+    names_key: str  # of the class names in `meta`
     labels_key: str
 
     def files(self, root: str) -> list[Path]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import math
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,53 +16,42 @@ from equal_losses.running.errors import InputError
 _NAMES = [f"{part}-{what}-ubyte" for part in ("train", "t10k") for what in ("images-idx3", "labels-idx1")]
 
 
-@dataclass(frozen=True)
-class Mnist:
-    """Where MNIST and Fashion-MNIST differ.
+def files(published: str, root: str) -> list[Path]:
+    """The four files, as far as they are there; `published` is torchvision's name of the dataset."""
+    return sorted(path for path in _paths(published, Path(root).expanduser()) if path.is_file())
 
-    Attributes:
-        published: torchvision's name for it.
-        classes: K names.
-    """
 
-    kind: str
-    published: str
-    classes: list[str]
+def read(kind: str, published: str, classes: list[str], root: str | None, per_class: int | None) -> Images:
+    """All images, or a balanced subset."""
+    paths = _downloaded(kind, published) if root is None else _paths(published, folder_at(root))
 
-    def files(self, root: str) -> list[Path]:
-        """The four IDX files, as far as they are there."""
-        return sorted(path for path in self._paths(Path(root).expanduser()) if path.is_file())
+    def part(images_path: Path, labels_path: Path, which: str) -> tuple[np.ndarray, np.ndarray]:
+        images = _read_idx(images_path, 3)
+        labels = _read_idx(labels_path, 1).astype(np.int64)
+        if len(images) != len(labels):
+            raise InputError(f"{labels_path}: {len(labels)} labels; expected {len(images)}, one for each image")
+        indices = chosen(labels, classes, per_class, labels_path, which)
+        return images[indices][..., None], labels[indices]
 
-    def read(self, root: str | None, per_class: int | None) -> Images:
-        """All images, or a balanced subset."""
-        paths = self._downloaded() if root is None else self._paths(folder_at(root))
+    train, test = part(*paths[:2], "training"), part(*paths[2:], "test")
+    if train[0].shape[1:] != test[0].shape[1:]:
+        sizes = [" x ".join(map(str, images.shape[1:3])) for images, _ in (train, test)]
+        raise InputError(f"{paths[2]}: images of {sizes[1]}; expected {sizes[0]}, as in {paths[0].name}")
+    return Images(*train, *test, classes)
 
-        def part(images_path: Path, labels_path: Path, which: str) -> tuple[np.ndarray, np.ndarray]:
-            images = _read_idx(images_path, 3)
-            labels = _read_idx(labels_path, 1).astype(np.int64)
-            if len(images) != len(labels):
-                raise InputError(f"{labels_path}: {len(labels)} labels; expected {len(images)}, one for each image")
-            indices = chosen(labels, self.classes, per_class, labels_path, which)
-            return images[indices][..., None], labels[indices]
 
-        train, test = part(*paths[:2], "training"), part(*paths[2:], "test")
-        if train[0].shape[1:] != test[0].shape[1:]:
-            sizes = [" x ".join(map(str, images.shape[1:3])) for images, _ in (train, test)]
-            raise InputError(f"{paths[2]}: images of {sizes[1]}; expected {sizes[0]}, as in {paths[0].name}")
-        return Images(*train, *test, self.classes)
+def _downloaded(kind: str, published: str) -> list[Path]:
+    from torchvision import datasets
 
-    def _downloaded(self) -> list[Path]:
-        from torchvision import datasets
+    source = getattr(datasets, published)
+    sums, names = dict(source.resources), [f"{name}.gz" for name in _NAMES]
+    return [fetch(kind, name, [mirror + name for mirror in source.mirrors], sums[name]) for name in names]
 
-        published = getattr(datasets, self.published)
-        sums, names = dict(published.resources), [f"{name}.gz" for name in _NAMES]
-        return [fetch(self.kind, name, [mirror + name for mirror in published.mirrors], sums[name]) for name in names]
 
-    def _paths(self, folder: Path) -> list[Path]:
-        """The four files, whether they are there or not."""
-        if (folder / self.published / "raw").is_dir():  # where torchvision puts them
-            folder = folder / self.published / "raw"
-        return [folder / (name if (folder / name).is_file() else f"{name}.gz") for name in _NAMES]
+def _paths(published: str, folder: Path) -> list[Path]:
+    if (folder / published / "raw").is_dir():  # where torchvision puts them
+        folder = folder / published / "raw"
+    return [folder / (name if (folder / name).is_file() else f"{name}.gz") for name in _NAMES]
 
 
 def _read_idx(path: Path, dimensions: int) -> np.ndarray:

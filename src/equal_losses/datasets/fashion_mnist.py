@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+from functools import partial
+
+from equal_losses.datasets import _mnist
 from equal_losses.datasets._images import Images
-from equal_losses.datasets._mnist import Mnist
 
 CLASSES = 10
 SIZE = (60_000, 10_000, 28, 28, 1)
 
 _NAMES = "T-shirt/top, Trouser, Pullover, Dress, Coat, Sandal, Shirt, Sneaker, Bag, Ankle boot"
-_SOURCE = Mnist(kind="fashion_mnist", published="FashionMNIST", classes=_NAMES.split(", "))
-files = _SOURCE.files
+
+files = partial(_mnist.files, "FashionMNIST")
 
 
 def fashion_mnist(*, root: str | None = None, per_class: int | None = None) -> Images:
@@ -16,4 +18,4 @@ def fashion_mnist(*, root: str | None = None, per_class: int | None = None) -> I
 
     `root` as for `mnist`; Debian's package dataset-fashion-mnist has it in `/usr/share/datasets/fashion-mnist`.
     """
-    return _SOURCE.read(root, per_class)
+    return _mnist.read("fashion_mnist", "FashionMNIST", _NAMES.split(", "), root, per_class)

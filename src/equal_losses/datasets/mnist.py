@@ -1,13 +1,14 @@
 from __future__ import annotations
 
+from functools import partial
+
+from equal_losses.datasets import _mnist
 from equal_losses.datasets._images import Images
-from equal_losses.datasets._mnist import Mnist
 
 CLASSES = 10
 SIZE = (60_000, 10_000, 28, 28, 1)
 
-_SOURCE = Mnist(kind="mnist", published="MNIST", classes=list("0123456789"))
-files = _SOURCE.files
+files = partial(_mnist.files, "MNIST")
 
 
 def mnist(*, root: str | None = None, per_class: int | None = None) -> Images:
@@ -15,4 +16,4 @@ def mnist(*, root: str | None = None, per_class: int | None = None) -> Images:
 
     `root` has the four IDX files (`train-images-idx3-ubyte`, ...), plain or `.gz`.
     """
-    return _SOURCE.read(root, per_class)
+    return _mnist.read("mnist", "MNIST", list("0123456789"), root, per_class)

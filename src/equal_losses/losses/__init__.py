@@ -22,9 +22,5 @@ def load(kind: str) -> Callable:
 
 
 def build(options: Mapping) -> Callable:
-    """A loss with its parameters: what remains to be given are logits, labels and, by keyword, the reduction.
-
-    Args:
-        options: `kind` and the kind's own parameters; `name`, which the study gives a loss, is passed over.
-    """
+    """A loss with its parameters; `name`, which the study gives a loss, is passed over."""
     return partial(load(options["kind"]), **{key: options[key] for key in options if key not in ("kind", "name")})

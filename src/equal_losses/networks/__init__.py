@@ -23,10 +23,6 @@ def load(kind: str) -> Callable:
 
 
 def build(options: Mapping, *, classes: int, channels: int) -> Network:
-    """A network for K `classes` and images of C `channels`.
-
-    Args:
-        options: `kind`, `width` and the kind's own keywords.
-    """
+    """The network of the configuration's `options` for K `classes` and images of C `channels`."""
     keywords = {key: value for key, value in options.items() if key != "kind"}
     return load(options["kind"])(classes=classes, channels=channels, **keywords)

@@ -1,5 +1,3 @@
-"""torchvision's residual networks for images of any size and number of channels."""
-
 from __future__ import annotations
 
 from torch import nn

@@ -1,5 +1,3 @@
-"""The form that all networks have."""
-
 from __future__ import annotations
 
 from torch import Tensor, nn
