@@ -10,8 +10,7 @@ from equal_losses.losses.cross_entropy import cross_entropy
 from equal_losses.running.errors import InputError
 from equal_losses.theory import closed_form, steps
 from equal_losses.theory.cases import theory_settings
-from equal_losses.theory.model import penalties
-from equal_losses.theory.steps._path import checkpoints
+from equal_losses.theory.model import checkpoints, penalties
 
 from .small_study import config, tables
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -33,6 +33,18 @@ def build_model(settings: Mapping) -> UnconstrainedFeatureModel:
     lambda_W, lambda_H = penalties(classes, samples, settings["strength"], settings["penalty_ratio"])
     loss, lambda_b = losses.build(settings["loss"]), settings.get("lambda_b", 0.0)
     return UnconstrainedFeatureModel(loss, classes, samples, settings["dim"], lambda_W, lambda_H, lambda_b)
+
+
+def descended(model: UnconstrainedFeatureModel, settings: Mapping) -> Iterator[tuple[int, Point]]:
+    """Iterations and points of gradient descent from a random start, as a case describes it."""
+    start = model.random_point(settings["seed"], settings["start_scale"])
+    looked_at = checkpoints(settings["iterations"], settings["checkpoints"])
+    return ufm.gradient_descent(model, start, settings["step"], looked_at)
+
+
+def checkpoints(iterations: int, count: int) -> list[int]:
+    """0 and at most `count` iterations up to the last, even in log(iteration)."""
+    return [0, *np.unique(np.geomspace(1, iterations, count).round().astype(int)).tolist()]
 
 
 def described(settings: Mapping) -> tuple[UnconstrainedFeatureModel, dict, GlobalMinimiser]:

@@ -137,9 +137,9 @@ class UnconstrainedFeatureModel:
         """
         W, H, b = point
         loss, G = self.loss_and_logit_gradient(point)
-        value = loss + (self.lambda_W * _square(W) + self.lambda_H * _square(H) + self.lambda_b * _square(b)) / 2
+        penalty = self.lambda_W * np.vdot(W, W) + self.lambda_H * np.vdot(H, H) + self.lambda_b * np.vdot(b, b)
         gradient = Point(G.T @ H + self.lambda_W * W, G @ W + self.lambda_H * H, G.sum(axis=0) + self.lambda_b * b)
-        return value, gradient
+        return float(loss + penalty / 2), gradient
 
     def gradient_norm(self, point: Point) -> float:
         """Euclidean norm of the gradient of f."""
@@ -243,18 +243,15 @@ def gradient_descent(
     Raises:
         InputError: where the iterates are no longer finite, as with too long a step.
     """
-    W, H, b = (part.copy() for part in start)
-    done = 0
+    point, done = start, 0
     for checkpoint in checkpoints:
         for _ in range(checkpoint - done):
-            gradient = model.value_and_gradient(Point(W, H, b))[1]
-            W -= step * gradient.W
-            H -= step * gradient.H
-            b -= step * gradient.b
+            gradient = model.value_and_gradient(point)[1]
+            point = Point(*(part - step * slope for part, slope in zip(point, gradient, strict=True)))
         done = checkpoint
-        if not all(np.isfinite(part).all() for part in (W, H, b)):
+        if not all(np.isfinite(part).all() for part in point):
             raise InputError(f"step is {step}: gradient descent diverged by iteration {done}; expected a smaller step")
-        yield done, Point(W.copy(), H.copy(), b.copy())
+        yield done, point
 
 
 def margins(model: UnconstrainedFeatureModel, point: Point) -> np.ndarray:
@@ -302,7 +299,3 @@ def certificate(model: UnconstrainedFeatureModel, point: Point) -> float:
     """
     spectral_norm = np.linalg.norm(model.loss_and_logit_gradient(point)[1], 2)
     return float(spectral_norm / math.sqrt(model.lambda_W * model.lambda_H))
-
-
-def _square(array: np.ndarray) -> float:
-    return float(np.vdot(array, array))

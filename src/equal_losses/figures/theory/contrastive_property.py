@@ -33,5 +33,5 @@ def contrastive_property(curves: pd.DataFrame, closed_forms: pd.DataFrame) -> Fi
     lower.set_xscale("log")
     lower.set_xlabel("$K c$")
     lower.set_ylabel("$-t^*/(K-1)$")
-    loss_legend(figure, upper, styles)
+    loss_legend(figure, styles)
     return figure

@@ -14,10 +14,11 @@ def margin_regularisation(minima: pd.DataFrame, closed_forms: pd.DataFrame) -> F
     strengths = minima["strength"].min() / 2, minima["strength"].max() * 2
     every_class = sorted(minima["classes"].unique())
     shown = every_class if len(every_class) < 3 else every_class[-2:]
+    styles = loss_styles(minima["loss"].unique())
     figure = Figure(figsize=(COLUMN_INCHES, 0.6 + 1.6 * len(shown)), layout="constrained")
     axes = figure.subplots(len(shown), 1, sharex=True, squeeze=False)
     for axis, classes in zip(axes.flat, shown, strict=True):
-        for loss, style in loss_styles(minima["loss"].unique()).items():
+        for loss, style in styles.items():
             known = lines[(lines["loss"] == loss) & (lines["classes"] == classes) & lines["x"].between(*strengths)]
             axis.plot(known["x"], known["y"], **line(style))
             found = minima[(minima["loss"] == loss) & (minima["classes"] == classes)]
@@ -28,5 +29,5 @@ def margin_regularisation(minima: pd.DataFrame, closed_forms: pd.DataFrame) -> F
         dims = sorted(set(minima[minima["classes"] == classes]["dim"]))
         axis.set_title(f"$K = {classes}$, $d$ = {', '.join(map(str, dims))}")
     axes[-1, 0].set_xlabel("strength of the penalties, $K\\sqrt{n\\lambda_W\\lambda_H}$")
-    loss_legend(figure, axes[0, 0], loss_styles(minima["loss"].unique()))
+    loss_legend(figure, styles)
     return figure

@@ -36,8 +36,8 @@ def random_starts(starts: pd.DataFrame) -> Figure:
         axis.set_ylim(floor / 3, 1)
         axis.set_xticks(range(len(scales)), [f"{scale:g}" for scale in scales])
         axis.set_xlim(-0.6, len(scales) - 0.4)
-        sparse_log_ticks(axis, "y")
+        sparse_log_ticks(axis.yaxis)
     figure.supxlabel("length of the start's vectors", fontsize=8)
     figure.supylabel("objective above the global value", fontsize=8)
-    loss_legend(figure, axes[0, 0], styles)
+    loss_legend(figure, styles)
     return figure

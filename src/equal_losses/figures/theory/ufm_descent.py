@@ -2,7 +2,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from equal_losses.figures.style import COLUMN_INCHES, loss_styles
-from equal_losses.figures.theory._shared import loss_legend, sparse_log_ticks
+from equal_losses.figures.theory._shared import loss_legend, mark, sparse_log_ticks
 
 
 def ufm_descent(descent: pd.DataFrame) -> Figure:
@@ -17,16 +17,17 @@ def ufm_descent(descent: pd.DataFrame) -> Figure:
         "margin_error": "error of margin",
     }
     path = descent[descent["iteration"] > 0]
+    styles = loss_styles(path["loss"].unique())
     figure = Figure(figsize=(COLUMN_INCHES, 3.4), layout="constrained")
     axes = figure.subplots(2, 2, sharex=True)
     for axis, (column, label) in zip(axes.flat, panels.items(), strict=True):
-        for loss, style in loss_styles(path["loss"].unique()).items():
+        for loss, style in styles.items():
             rows = path[path["loss"] == loss]
-            axis.loglog(rows["iteration"], rows[column], **style, markevery=0.25, label=loss)
+            axis.loglog(rows["iteration"], rows[column], **{**style, **mark(style)}, markevery=0.25)
         axis.set_title(label)
         axis.set_ylim(bottom=1e-12, top=30)
-        sparse_log_ticks(axis)
+        sparse_log_ticks(axis.xaxis, axis.yaxis)
     for axis in axes[1]:
         axis.set_xlabel("iteration")
-    loss_legend(figure, axes[0, 0])
+    loss_legend(figure, styles)
     return figure

@@ -1,7 +1,6 @@
 from collections.abc import Mapping
 
-from equal_losses.theory.model import described, measure
-from equal_losses.theory.steps._path import descended
+from equal_losses.theory.model import descended, described, measure
 
 
 def descent(settings: Mapping) -> list[dict]:

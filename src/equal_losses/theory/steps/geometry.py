@@ -2,8 +2,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from equal_losses.theory.model import build_model
-from equal_losses.theory.steps._path import descended
+from equal_losses.theory.model import build_model, descended
 
 
 def geometry(settings: Mapping) -> list[dict]:
