@@ -32,7 +32,7 @@ from equal_losses.study.grid import Experiment, Run, Study, Trunk
 from equal_losses.study.keys import Steps
 from equal_losses.training.job import SNAPSHOTS, train_run
 from equal_losses.training.loop import build_network, copies
-from equal_losses.training.state import TrainingState
+from equal_losses.training.state import TrainingState, save_states
 
 TARGET = 1e9  # bytes of a run at width 2
 CHECKPOINTS = 101  # that the released code keeps of each run
@@ -131,7 +131,7 @@ def measured(run: Run, dataset: PreparedDataset, folder: Path) -> Sizes:
     network = build_network(run.settings, dataset)
     weights, momentum = network.state_dict(), dict(network.named_parameters())
     state, checkpoint = folder / "state.safetensors", folder / "checkpoint.pth"
-    TrainingState(1, copies(weights), copies(momentum), copies(weights)).save(state)
+    save_states(state, [TrainingState(1, copies(weights), copies(momentum), copies(weights))])
     torch.save(weights, checkpoint)
     return Sizes(
         rows={name: Rows.of(name, (once, twice), count) for name, count in counts.items()},

@@ -137,7 +137,9 @@ def _train(manifest: Path, settings: Mapping, threads: int, barrier: Barrier, ti
     ends: list[float] = []
     with numerics.reproducible(threads):
         barrier.wait()
-        loop.train(settings, dataset, device=device, until=EPOCHS, report=lambda row: ends.append(time.perf_counter()))
+        for state in loop.train(settings, dataset, device=device, until=EPOCHS):
+            if state.epoch > 0:
+                ends.append(time.perf_counter())
     times.put(ends)
 
 

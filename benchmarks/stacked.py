@@ -68,7 +68,7 @@ class Vmapped(stacking.StackedNetwork):
         # In a list, so that its parameters are not this network's.
         self._form = [copy.deepcopy(members[0])]
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """As that of a stacked network."""
         (form,) = self._form
         form.train(self.training)
@@ -76,7 +76,8 @@ class Vmapped(stacking.StackedNetwork):
             name: tensor.unflatten(0, (self.size, -1)) if tensor.dim() else tensor.repeat(self.size)
             for name, tensor in [*self.network.named_parameters(), *self.network.named_buffers()]
         }
-        return vmap(lambda own, batch: functional_call(form, own, (batch,))[0])(tensors, images.contiguous())
+        own_images = images.expand(self.size, *images.shape[-4:]).contiguous()
+        return vmap(lambda own, batch: functional_call(form, own, (batch,)))(tensors, own_images)
 
 
 Form = Callable[[Sequence[Network], Tensor], stacking.StackedNetwork]
@@ -85,12 +86,13 @@ vmapped: Form = Vmapped
 
 
 def trained_together(
-    form: Form, members: Sequence[Mapping], dataset: PreparedDataset, until: int, **options: object
+    form: Form, members: Sequence[Mapping], dataset: PreparedDataset, until: int
 ) -> list[TrainingState]:
     """The trainings as one in a form."""
     named = {f"member {number}": settings for number, settings in enumerate(members)}
     with patch.object(stacking, "stacked", form):
-        return together.train_together(named, dataset, device=CPU, until=until, **options).members
+        *_, states = together.train_together(named, dataset, device=CPU, until=until)
+    return states
 
 
 # Two cores
@@ -100,15 +102,15 @@ def train_separately(members: Sequence[Mapping], dataset: PreparedDataset) -> fl
     """Images per second while an epoch trains, of one training after the other."""
     rows: list[Mapping[str, float]] = []
     for settings in members:
-        loop.train(settings, dataset, device=CPU, until=1 + EPOCHS, report=rows.append)
+        *_, state = loop.train(settings, dataset, device=CPU, until=1 + EPOCHS)
+        rows += state.history
     return images_a_second(rows)
 
 
 def train_stacked(form: Form, members: Sequence[Mapping], dataset: PreparedDataset) -> float:
     """The same of the networks together; an image counts once for each network that it trains."""
-    rows: list[Mapping[str, float]] = []
-    trained_together(form, members, dataset, 1 + EPOCHS, report=lambda row, member: rows.append(row))
-    return images_a_second(rows)
+    states = trained_together(form, members, dataset, 1 + EPOCHS)
+    return images_a_second([row for state in states for row in state.history])
 
 
 def images_a_second(rows: Sequence[Mapping[str, float]]) -> float:
@@ -196,7 +198,7 @@ def trained_alone(
         first = loop.build_network(settings, dataset).state_dict()
         first = {name: tensor * (1 + rounding) if tensor.dim() else tensor for name, tensor in first.items()}
         start = TrainingState(0, first)
-        states.append(loop.train(settings, dataset, device=CPU, start=start, until=until))
+        states += list(loop.train(settings, dataset, device=CPU, start=start, until=until))[-1:]
     return states
 
 

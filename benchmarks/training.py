@@ -112,19 +112,17 @@ def compare(settings: Mapping, dataset: PreparedDataset) -> tuple[Ratios, list[t
     ours, theirs, shares = [], [], []
     profiler = torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU])
 
-    def after_epoch(row: Mapping[str, float]) -> None:
-        # The last epoch is the profiler's; the first one of each side warms up.
-        if row["epoch"] <= ROUNDS + 1:
-            ours.append(count / row["images_per_second"])
-            theirs.append(plain.epoch())
-        if row["epoch"] == ROUNDS + 1:
-            profiler.start()
-        if row["epoch"] == ROUNDS + 2:
-            profiler.stop()
-            shares.extend(spent(profiler))
-
     with reproducible(THREADS):
-        loop.train(settings, dataset, device=torch.device("cpu"), until=ROUNDS + 2, report=after_epoch)
+        for state in loop.train(settings, dataset, device=torch.device("cpu"), until=ROUNDS + 2):
+            # The last epoch is the profiler's; the first one of each side warms up.
+            if 1 <= state.epoch <= ROUNDS + 1:
+                ours.append(count / state.history[-1]["images_per_second"])
+                theirs.append(plain.epoch())
+            if state.epoch == ROUNDS + 1:
+                profiler.start()
+            if state.epoch == ROUNDS + 2:
+                profiler.stop()
+                shares.extend(spent(profiler))
     plain.close()
     return Ratios(ours[1:], theirs[1:]), shares
 

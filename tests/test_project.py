@@ -101,8 +101,6 @@ USE_NETWORKS = [
     "extract_stack.py",
     "train.py",
     "train_stack.py",
-    "train_stack_trunk.py",
-    "train_trunk.py",
 ]
 
 

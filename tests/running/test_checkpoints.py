@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import errno
 import fcntl
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
 
 from equal_losses.running import checkpoints, weights
 from equal_losses.running.checkpoints import KEPT, Checkpoints, alone
@@ -21,41 +20,31 @@ from .jobs import FORK
 MADE_OF = {"settings": {"loss": "CE"}, "code": {}, "inputs": {}}
 
 
-@dataclass
-class Counted:
-    """The state of a training that counts its epochs."""
-
-    epoch: int
-
-    def save(self, path: Path) -> None:
-        write_json(path, {"epoch": self.epoch})
-
-    @property
-    def snapshot(self) -> dict[str, Tensor]:
-        return {f"{self.epoch}/weight": torch.tensor(float(self.epoch))}
+WEIGHTS = {"3/weight": torch.tensor(3.0)}
 
 
-def load(path: Path) -> Counted:
-    return Counted(read_json(path)["epoch"])
+def saving(epoch: int) -> tuple[int, Callable[[Path], None]]:
+    """The state of a training that counts its epochs: its epoch, and how it is saved."""
+    return epoch, lambda path: write_json(path, {"epoch": epoch})
+
+
+def load(path: Path) -> int:
+    return read_json(path)["epoch"]
 
 
 def checkpoints_in(folder: Path, made_of: dict = MADE_OF, minutes: float = 0) -> Checkpoints:
-    return Checkpoints(folder, made_of, minutes, load)
-
-
-def anything(epoch: int) -> None:
-    """What `newest` may be told: any epoch will do."""
+    return Checkpoints(folder, made_of, minutes)
 
 
 def epochs(folder: Path) -> list[int]:
-    return [load(path).epoch for path in sorted(folder.glob("epoch*.safetensors"))]
+    return [load(path) for path in sorted(folder.glob("epoch*.safetensors"))]
 
 
 @pytest.fixture
 def written(tmp_path) -> Path:
     """A folder with the checkpoints of epochs 4 and 5."""
     for epoch in (4, 5):
-        checkpoints_in(tmp_path).write(Counted(epoch))
+        checkpoints_in(tmp_path).write(*saving(epoch))
     return tmp_path
 
 
@@ -64,7 +53,7 @@ def written(tmp_path) -> Path:
 
 def test_the_newest_two_are_kept(tmp_path):
     for epoch in (1, 2, 9, 10):
-        checkpoints_in(tmp_path).offer(Counted(epoch))
+        checkpoints_in(tmp_path).offer(*saving(epoch))
     assert KEPT == 2
     assert epochs(tmp_path) == [9, 10]
     assert len(list(tmp_path.iterdir())) == 4, "each with its record"
@@ -75,31 +64,31 @@ def test_one_is_written_when_the_last_one_is_old_enough(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoints.time, "monotonic", lambda: now)
     training = checkpoints_in(tmp_path, minutes=10)
     for epoch, now in enumerate([599.0, 600.0, 1199.0, 1300.0, 1800.0], start=1):  # noqa: B007
-        training.offer(Counted(epoch))
+        training.offer(*saving(epoch))
     assert epochs(tmp_path) == [2, 4]
 
 
 def test_one_that_is_there_is_not_written_again(written):
     before = [path.stat().st_ino for path in sorted(written.iterdir())]
-    checkpoints_in(written).write(Counted(5))
+    checkpoints_in(written).write(*saving(5))
     assert [path.stat().st_ino for path in sorted(written.iterdir())] == before
 
 
 def test_one_without_its_record_is_written_again(written):
     (written / "epoch000005.json").unlink()
-    checkpoints_in(written).write(Counted(5))
-    assert checkpoints_in(written).newest(anything) == Counted(5)
+    checkpoints_in(written).write(*saving(5))
+    assert checkpoints_in(written).newest(load) == 5
 
 
 # Reading
 
 
 def test_without_checkpoints_there_is_none(tmp_path):
-    assert checkpoints_in(tmp_path).newest(anything) is None
+    assert checkpoints_in(tmp_path).newest(load) is None
 
 
 def test_the_newest_one_is_taken(written, capsys):
-    assert checkpoints_in(written).newest(anything) == Counted(5)
+    assert checkpoints_in(written).newest(load) == 5
     assert capsys.readouterr().out == ""
 
 
@@ -124,7 +113,7 @@ def take_the_record_of_the_other(path: Path) -> None:
 )
 def test_a_bad_one_is_set_aside_with_a_warning_and_the_one_before_it_is_taken(written, damage, capsys):
     damage(written / "epoch000005.safetensors")
-    assert checkpoints_in(written).newest(anything) == Counted(4)
+    assert checkpoints_in(written).newest(load) == 4
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith(f"warning: {written}/epoch000005.")
     assert line.endswith("; set aside as epoch000005.safetensors.unusable")
@@ -134,31 +123,32 @@ def test_a_bad_one_is_set_aside_with_a_warning_and_the_one_before_it_is_taken(wr
 def test_where_none_is_good_there_is_none(written):
     for path in written.glob("*.safetensors"):
         cut(path)
-    assert checkpoints_in(written).newest(anything) is None
+    assert checkpoints_in(written).newest(load) is None
     assert len(list(written.glob("*.unusable"))) == 2
 
 
 @pytest.mark.parametrize("part", ["settings", "code", "inputs"])
 def test_those_of_another_training_are_not_used(written, part, capsys):
-    assert checkpoints_in(written, {**MADE_OF, part: {"other": 1}}).newest(anything) is None
+    assert checkpoints_in(written, {**MADE_OF, part: {"other": 1}}).newest(load) is None
     assert capsys.readouterr().out.count("made of other settings, code or inputs") == 2
 
 
-def test_one_at_an_epoch_that_will_not_do_is_set_aside(written, capsys):
-    def check(epoch: int) -> None:
-        if epoch == 5:
+def test_one_that_will_not_do_is_set_aside(written, capsys):
+    def read(path: Path) -> int:
+        if load(path) == 5:
             raise InputError("snapshot: missing")
+        return load(path)
 
-    assert checkpoints_in(written).newest(check) == Counted(4)
+    assert checkpoints_in(written).newest(read) == 4
     assert capsys.readouterr().out == "warning: snapshot: missing; set aside as epoch000005.safetensors.unusable\n"
 
 
 def test_after_a_bad_one_the_training_writes_it_anew(written):
     cut(written / "epoch000005.safetensors")
     training = checkpoints_in(written)
-    training.newest(anything)
-    training.write(Counted(5))
-    assert checkpoints_in(written).newest(anything) == Counted(5)
+    training.newest(load)
+    training.write(*saving(5))
+    assert checkpoints_in(written).newest(load) == 5
 
 
 # Snapshots
@@ -166,30 +156,30 @@ def test_after_a_bad_one_the_training_writes_it_anew(written):
 
 def test_a_snapshot_that_is_kept_is_whole(tmp_path):
     training = checkpoints_in(tmp_path)
-    training.keep_snapshot(Counted(3))
+    training.keep_snapshot(3, WEIGHTS)
     training.check_snapshot(3)
     tensors, _ = weights.load(training.snapshot(3))
-    assert tensors == Counted(3).snapshot
+    assert tensors == WEIGHTS
 
 
 @pytest.mark.parametrize("damage", [cut, Path.unlink, forget_the_record], ids=["cut", "missing", "without its record"])
 def test_a_snapshot_that_is_not_whole_is_refused(tmp_path, damage):
     training = checkpoints_in(tmp_path)
-    training.keep_snapshot(Counted(3))
+    training.keep_snapshot(3, WEIGHTS)
     damage(training.snapshot(3))
     with pytest.raises(InputError, match=r"/snapshots/epoch000003\."):
         training.check_snapshot(3)
 
 
 def test_a_snapshot_of_another_training_is_refused(tmp_path):
-    checkpoints_in(tmp_path, {**MADE_OF, "settings": {"loss": "FL"}}).keep_snapshot(Counted(3))
+    checkpoints_in(tmp_path, {**MADE_OF, "settings": {"loss": "FL"}}).keep_snapshot(3, WEIGHTS)
     with pytest.raises(InputError, match="made of other settings, code or inputs"):
         checkpoints_in(tmp_path).check_snapshot(3)
 
 
 def test_a_training_that_begins_anew_has_no_snapshots(tmp_path):
     training = checkpoints_in(tmp_path)
-    training.keep_snapshot(Counted(3))
+    training.keep_snapshot(3, WEIGHTS)
     training.remove_snapshots()
     training.remove_snapshots()
     assert list(tmp_path.iterdir()) == []

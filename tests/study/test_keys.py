@@ -11,7 +11,7 @@ import pytest
 from equal_losses.page import content
 from equal_losses.running import records
 from equal_losses.study import keys, kinds
-from equal_losses.study.grid import CHOSEN, Run, Study
+from equal_losses.study.grid import CHOSEN, Run, Study, Trunk
 from equal_losses.study.keys import Steps
 from equal_losses.study.step import Step
 
@@ -412,13 +412,12 @@ def made_by(step: Step) -> Callable[[str], bool]:
     """Whether the step's rule makes a file of this name."""
     script = next(path for path in step.ingredients["code"] if path.startswith(keys.SCRIPTS)).split("/")[-1]
     run = {"history.csv", "best.safetensors", "final.safetensors", "run.json"}
+    trained = {"snapshots.safetensors"} | ({"state.safetensors"} if isinstance(step.subject, Trunk) else set())
     linked = {"features.npz"} if "/features/" in step.path else run
     names = {
         "prepare_dataset.py": set(keys.DATASET_FILES),
-        "train_trunk.py": {"state.safetensors", "snapshots.safetensors"},
-        "train_stack_trunk.py": {"state.safetensors", "snapshots.safetensors"},
-        "train.py": {*run, "snapshots.safetensors"},
-        "train_stack.py": {"snapshots.safetensors"},
+        "train.py": trained if isinstance(step.subject, Trunk) else trained | run,
+        "train_stack.py": trained,
         "choose_weight_decay.py": {"weight_decay.json"},
         "extract_features.py": {"features.npz"},
         "extract_stack.py": set(),

@@ -28,14 +28,15 @@ MEMBERS = {"CE/seed1": run("CE", epochs=3, **SMALL), "FL/seed2": run("FL", seed=
 
 # Children of a process that has imported PyTorch once, with what its optimisers import, and done nothing with it.
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["torch._dynamo", "equal_losses.training.stack_job", "snakemake.iocontainers"])
+PROCESSES.set_forkserver_preload(
+    ["torch._dynamo", "equal_losses.training.together", "equal_losses.training.job", "snakemake.iocontainers"]
+)
 
 RESULTS = {
     "train": ("history.csv", "best.safetensors", "final.safetensors", "snapshots.safetensors", "run.json"),
-    "train_trunk": ("state.safetensors", "snapshots.safetensors"),
     "train_stack": ("snapshots.safetensors",),
-    "train_stack_trunk": ("state.safetensors", "snapshots.safetensors"),
 }
+OF_A_TRUNK = ("state.safetensors", "snapshots.safetensors")
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,8 @@ class Training:
         place.mkdir(parents=True, exist_ok=True)
         self.folder = place / self.key
         self.unfinished, self.record = self.folder / UNFINISHED, self.folder / RECORD
-        self.outputs = [self.folder / name for name in (*RESULTS[script], RECORD)]
+        results = OF_A_TRUNK if "to" in settings else RESULTS[script]
+        self.outputs = [self.folder / name for name in (*results, RECORD)]
         self.terminal = place / f"{self.key}.terminal"
         self._script = ROOT / "workflow" / "scripts" / f"{script}.py"
         files, expected = {"dataset": data.files}, {"dataset": digest(DATA)}

@@ -49,8 +49,13 @@ def run(loss: str = "CE", *, width: float = 0.25, **changes: object) -> dict:
 
 def trained(settings: Mapping, dataset, *, compiled: bool = False, **options) -> TrainingState:
     """The run, trained on one thread."""
+    return states_of(settings, dataset, compiled=compiled, **options)[-1]
+
+
+def states_of(settings: Mapping, dataset, *, compiled: bool = False, **options) -> list[TrainingState]:
+    """The run at its beginning and after each epoch, trained on one thread."""
     with reproducible(1, compiled=compiled):
-        return train(settings, dataset, device=CPU, compiled=compiled, **options)
+        return list(train(settings, dataset, device=CPU, compiled=compiled, **options))
 
 
 def bits(state: TrainingState) -> dict:

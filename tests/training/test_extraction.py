@@ -17,15 +17,13 @@ from equal_losses.running.sources import ROOT
 from equal_losses.training.state import TrainingState
 
 from .jobs import COMPUTE
-from .runs import CPU, run, trained
+from .runs import CPU, run, states_of
 
 
 @pytest.fixture(scope="module")
 def states(digits) -> list[TrainingState]:
     """A run of three epochs, before and after each."""
-    kept = []
-    trained(run(), digits, until=3, on_epoch=kept.append)
-    return kept
+    return states_of(run(), digits, until=3)
 
 
 def extracted(digits, states: list[TrainingState], augmented: bool = False) -> dict[str, np.ndarray]:
@@ -56,7 +54,7 @@ def files(tmp_path, states):
     """What a run leaves, and the same as the second run of a stack."""
     best = states[1]
     weights.save(tmp_path / "best", best.weights, {"epoch": "1"})
-    snapshots = {name: tensor for epoch in (0, 3) for name, tensor in states[epoch].snapshot.items()}
+    snapshots = {f"{epoch}/{name}": each for epoch in (0, 3) for name, each in states[epoch].weights.items()}
     weights.save(tmp_path / "alone", snapshots, {})
     stacked = {}
     for name, tensor in snapshots.items():

@@ -91,7 +91,7 @@ def test_a_training_that_diverges_is_one_line_and_leaves_nothing_that_looks_fini
 def trunk_of(place: Path, data: Data, to: int, snapshots: list[int], trunk: Training | None = None) -> Training:
     """A trunk that several budgets share; none of them decays before the end of the second epoch."""
     shared = {"run": run(epochs=5, **SMALL), "to": to}
-    return Training(place, data, "train_trunk", shared, snapshots, trunk=trunk)
+    return Training(place, data, "train", shared, snapshots, trunk=trunk)
 
 
 def test_a_run_that_goes_on_from_a_trunk_of_a_trunk_ends_with_the_same_bits(new, data, tmp_path):
@@ -106,7 +106,7 @@ def test_a_run_that_goes_on_from_a_trunk_of_a_trunk_ends_with_the_same_bits(new,
 
 
 @pytest.mark.parametrize(
-    ("script", "what"), [("train_trunk", {"run": MEMBERS["CE/seed1"]}), ("train_stack_trunk", {"members": MEMBERS})]
+    ("script", "what"), [("train", {"run": MEMBERS["CE/seed1"]}), ("train_stack", {"members": MEMBERS})]
 )
 def test_a_trunk_that_is_killed_before_it_is_sealed_goes_on_from_its_checkpoint(tmp_path, data, script, what):
     trunk = Training(tmp_path, data, script, {**what, "to": 2}, [0, 2])
@@ -140,7 +140,7 @@ def test_a_run_goes_on_from_its_trunk_where_its_checkpoint_is_older(new, data, t
 def test_runs_as_one_go_on_from_a_trunk_with_the_same_bits(data, tmp_path):
     members = {name: {**settings, "epochs": 5} for name, settings in MEMBERS.items()}
     direct, through = (tmp_path / name for name in ("direct", "through"))
-    trunk = Training(tmp_path, data, "train_stack_trunk", {"members": members, "to": 2}, [0, 2])
+    trunk = Training(tmp_path, data, "train_stack", {"members": members, "to": 2}, [0, 2])
     trunk.finish()
     trainings = [
         Training(place, data, "train_stack", {"members": members}, [0, 2, 5], trunk=start)

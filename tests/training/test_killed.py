@@ -16,7 +16,7 @@ from equal_losses.running.files import UNFINISHED, read_json
 from equal_losses.running.records import digest, seal
 from equal_losses.running.shell import Task
 from equal_losses.training.job import train_run
-from equal_losses.training.state import TrainingState
+from equal_losses.training.state import load_states, save_states
 
 from ..running.jobs import FORK, Process, told, within_job
 from .jobs import COMPUTE, DATA, SMALL, Data, Training, began, left_over
@@ -133,7 +133,7 @@ def signals():
 
 
 def test_no_file_is_open_in_a_folder_that_is_removed(digits, tmp_path, monkeypatch, signals):
-    """NFS does not remove a folder in which a file is open."""
+    """Nor mapped: NFS does not remove a folder in which a file is in use."""
     made_of = {"settings": {"snapshot_epochs": [1]}, "code": {}, "inputs": {}}
     task = Task(made_of, [tmp_path / digest(made_of) / "snapshots.safetensors"])
     removed = []
@@ -142,6 +142,7 @@ def test_no_file_is_open_in_a_folder_that_is_removed(digits, tmp_path, monkeypat
         removed.append(folder)
         opened = [each.readlink() for each in Path("/proc/self/fd").iterdir() if each.exists()]
         assert [path.name for path in opened if folder in path.parents] == []
+        assert str(folder) not in Path("/proc/self/maps").read_text()
 
     monkeypatch.setattr(shutil, "rmtree", remove)
     train_run(task, digits, run(epochs=1, **SMALL), None, COMPUTE)
@@ -224,9 +225,9 @@ def truncate(folder: Path) -> None:
 
 def save_another_state(folder: Path) -> None:
     path = folder / "epoch000004.safetensors"
-    state = TrainingState.load(path)
+    (state,) = load_states(path)
     state.best_val_accuracy = 0.99
-    state.save(path)
+    save_states(path, [state])
 
 
 def lose_the_snapshot(folder: Path) -> None:

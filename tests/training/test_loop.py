@@ -11,11 +11,11 @@ from equal_losses import losses, networks
 from equal_losses.running import weights
 from equal_losses.running.errors import InputError
 from equal_losses.training.batches import DeviceImages, EpochRandomness, Normalization
-from equal_losses.training.loop import build_network, mean_loss
+from equal_losses.training.loop import build_network, mean_loss, train
 from equal_losses.training.numerics import as_called, reproducible, resolve_device
-from equal_losses.training.state import TrainingState
+from equal_losses.training.state import TrainingState, load_states, save_states
 
-from .runs import CPU, bits, perceptron, run, trained
+from .runs import CPU, bits, perceptron, run, states_of, trained
 
 LEARNING = {"batch_size": 20, "crop_padding": 0, "flip": False}
 
@@ -54,8 +54,10 @@ def test_the_initial_weights_are_the_seeds_and_the_same_for_every_loss(digits):
 
 @pytest.mark.parametrize("stop", range(8))
 def test_a_training_that_stops_and_goes_on_ends_with_the_same_bits(digits, whole, tmp_path, stop):
-    trained(run(), digits, until=stop).save(tmp_path / "state.safetensors")
-    resumed = trained(run(), digits, start=TrainingState.load(tmp_path / "state.safetensors"))
+    path = tmp_path / "state.safetensors"
+    save_states(path, [trained(run(), digits, until=stop)])
+    (state,) = load_states(path)
+    *_, resumed = [state, *states_of(run(), digits, start=state)]
     assert bits(resumed) == bits(whole)
 
 
@@ -66,8 +68,8 @@ def test_runs_of_different_budgets_are_identical_until_the_first_decay(digits):
 
 
 def test_a_state_that_is_kept_stays_as_it_was(digits, whole):
-    kept = []
-    trained(run(), digits, on_epoch=lambda state: kept.append((state, bits(state))))
+    with reproducible(1):
+        kept = [(state, bits(state)) for state in train(run(), digits, device=CPU)]
     assert [state.epoch for state, _ in kept] == list(range(8)), "the beginning and each epoch"
     assert all(bits(state) == before for state, before in kept)
     assert kept[-1][1] == bits(whole)
@@ -139,7 +141,7 @@ def test_a_file_that_is_no_state_is_one_line(digits, tmp_path):
     path = tmp_path / "best.safetensors"
     weights.save(path, build_network(run(), digits).state_dict(), {"epoch": "7"})
     with pytest.raises(InputError, match=rf"^{path}: no training state; expected the file that a training wrote$"):
-        TrainingState.load(path)
+        load_states(path)
 
 
 def test_a_loss_that_is_not_finite_ends_training_and_names_epoch_step_and_rate(digits):

@@ -44,7 +44,7 @@ def test_networks_compute_together_what_they_compute_alone(kind, mode):
     members = [seeded(seed, kind).double().train(mode) for seed in range(3)]
     together = stacking.stacked(members, images()).double().train(mode)
     batches = torch.stack([images().double() * (1 + index) for index in range(3)])
-    logits = together(batches)
+    logits, _ = together(batches)
     for index, member in enumerate(members):
         torch.testing.assert_close(logits[index], member(batches[index])[0], rtol=1e-9, atol=1e-9)
     parts = stacking.unfold(together.network.state_dict(), 3)

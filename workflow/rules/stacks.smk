@@ -23,7 +23,7 @@ rule train_stack_trunk:
         step=task,
         compute=compute,
     script:
-        "../scripts/train_stack_trunk.py"
+        "../scripts/train_stack.py"
 
 
 rule train_stack:

@@ -23,7 +23,7 @@ rule train_trunk:
         step=task,
         compute=compute,
     script:
-        "../scripts/train_trunk.py"
+        "../scripts/train.py"
 
 
 rule train:

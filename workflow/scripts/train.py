@@ -1,4 +1,4 @@
-"""Rules train and train_candidate: one run, from a trunk or from the beginning, to its end."""
+"""Rules train, train_candidate and those of their trunks: one run, from a trunk or from the beginning."""
 
 from equal_losses.running.gpus import lease
 from equal_losses.running.shell import job

@@ -1,4 +1,4 @@
-"""Rule train_stack: several runs as one, from a trunk or from the beginning, to their end."""
+"""Rules train_stack and train_stack_trunk: several runs as one, from a trunk or from the beginning."""
 
 from equal_losses.running.gpus import lease
 from equal_losses.running.shell import job
@@ -6,7 +6,11 @@ from equal_losses.running.shell import job
 source, compute = snakemake.input, snakemake.params.compute
 
 with job(snakemake) as task, lease(compute["device"]):
-    from equal_losses.datasets.prepared import PreparedDataset
-    from equal_losses.training.stack_job import train_stack
+    from functools import partial
 
-    train_stack(task, PreparedDataset.open(source.dataset[0]), source.get("trunk"), compute)
+    from equal_losses.datasets.prepared import PreparedDataset
+    from equal_losses.training.job import train_runs
+    from equal_losses.training.together import train_together
+
+    dataset, members = PreparedDataset.open(source.dataset[0]), task.settings["members"]
+    train_runs(task, partial(train_together, members, dataset), dataset, members, source.get("trunk"), compute)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import TypeVar
 
 from filelock import FileLock, Timeout
 from torch import Tensor
@@ -19,20 +19,7 @@ from equal_losses.running.errors import InputError
 # The one before the newest is kept for the case that the newest cannot be read.
 KEPT = 2
 
-
-class State(Protocol):
-    """What a training goes on from.
-
-    Attributes:
-        epoch: completed epochs.
-        snapshot: the weights to keep of this epoch, by names that begin with the epoch.
-    """
-
-    epoch: int
-    snapshot: Mapping[str, Tensor]
-
-    def save(self, path: Path) -> None:
-        """Write the state, atomically."""
+State = TypeVar("State")
 
 
 class Checkpoints:
@@ -42,36 +29,31 @@ class Checkpoints:
         folder: where they are.
         made_of: settings, code and data of the training; a state of others is not used.
         minutes: least time between two of them; 0 keeps one every epoch.
-        load: reads a file that a state wrote.
     """
 
-    def __init__(self, folder: Path, made_of: dict, minutes: float, load: Callable[[Path], State]):
-        self._folder, self._made_of, self._seconds, self._load = folder, made_of, 60 * minutes, load
+    def __init__(self, folder: Path, made_of: dict, minutes: float):
+        self._folder, self._made_of, self._seconds = folder, made_of, 60 * minutes
         self._written = time.monotonic()
 
-    def newest(self, check: Callable[[int], None]) -> State | None:
-        """The newest state that is whole and of this training, at an epoch for which `check` raises no InputError.
+    def newest(self, read: Callable[[Path], State]) -> State | None:
+        """The newest state that is whole, of this training, and for which `read` raises no InputError.
 
         Other files are renamed, with a warning.
         """
         for path in reversed(self._files()):
             try:
                 records.check(path, records.digest(self._made_of))
-                state = self._load(path)
-                check(state.epoch)
+                return read(path)
             except InputError as error:
                 aside = path.with_name(f"{path.name}.unusable")
                 path.replace(aside)
                 print(f"warning: {error}; set aside as {aside.name}", flush=True)
-            else:
-                return state
         return None
 
-    def keep_snapshot(self, state: State) -> None:
-        """Write the snapshot of a state."""
-        path = self.snapshot(state.epoch)
-        weights.save(path, state.snapshot, {})
-        records.seal([path], self._made_of)
+    def keep_snapshot(self, epoch: int, tensors: Mapping[str, Tensor]) -> None:
+        """Write the weights of an epoch, which stay."""
+        weights.save(self.snapshot(epoch), tensors, {})
+        records.seal([self.snapshot(epoch)], self._made_of)
 
     def check_snapshot(self, epoch: int) -> None:
         """Raise InputError unless the snapshot of an epoch is there, whole and of this training."""
@@ -85,16 +67,16 @@ class Checkpoints:
         """The file of the snapshot of an epoch."""
         return self._folder / "snapshots" / f"epoch{epoch:06d}.safetensors"
 
-    def offer(self, state: State) -> None:
-        """Write `state` if the last one was written long enough ago."""
+    def offer(self, epoch: int, save: Callable[[Path], None]) -> None:
+        """Write the state of an epoch if the last one was written long enough ago."""
         if time.monotonic() - self._written >= self._seconds:
-            self.write(state)
+            self.write(epoch, save)
 
-    def write(self, state: State) -> None:
-        """Write `state` unless it is there already, and drop all but the newest `KEPT`."""
-        path = self._folder / f"epoch{state.epoch:06d}.safetensors"
+    def write(self, epoch: int, save: Callable[[Path], None]) -> None:
+        """Write the state of an epoch unless it is there already, and drop all but the newest `KEPT`."""
+        path = self._folder / f"epoch{epoch:06d}.safetensors"
         if not path.exists() or not path.with_suffix(".json").exists():
-            state.save(path)
+            save(path)
             records.seal([path], self._made_of)
         for old in self._files()[:-KEPT]:
             old.unlink()

@@ -74,13 +74,13 @@ class Steps:
     def trunk(self, trunk: Trunk) -> Step:
         """The shared epochs of several budgets."""
         settings = {**_trained(trunk.longest), "to": trunk.to, "snapshot_epochs": trunk.snapshot_epochs}
-        *_, pattern, script = _sort(trunk.longest)
+        _, pattern, script = _sort(trunk.longest)
         step = self._step(_place(pattern, trunk), script, settings, self._images(trunk), trunk, *_trained_kinds(trunk))
         return self._from_trunk(step, trunk.parent)
 
     def training(self, training: Run | Stack) -> Step:
         """What is trained to its end: a run by itself, a candidate, what is chosen, or a stack."""
-        pattern, script, *_ = _sort(training)
+        pattern, _, script = _sort(training)
         settings = {**_trained(training), "snapshot_epochs": training.snapshot_epochs}
         inputs = self._images(training)
         if training.decay == CHOSEN:
@@ -284,13 +284,13 @@ class Steps:
         yield self.claims
 
 
-def _sort(training: Run | Stack) -> tuple[str, str, str, str]:
-    """Where a training of this sort is and the script that does it, and the same of its trunks."""
+def _sort(training: Run | Stack) -> tuple[str, str, str]:
+    """Where a training of this sort is and where its trunks are, and the script that does both."""
     if isinstance(training, Stack):
-        return paths.STACK, "train_stack.py", paths.STACK_TRUNK, "train_stack_trunk.py"
+        return paths.STACK, paths.STACK_TRUNK, "train_stack.py"
     if training.decay is None:
-        return paths.RUN, "train.py", paths.TRUNK, "train_trunk.py"
-    return paths.CANDIDATE, "train.py", paths.CANDIDATE_TRUNK, "train_trunk.py"
+        return paths.RUN, paths.TRUNK, "train.py"
+    return paths.CANDIDATE, paths.CANDIDATE_TRUNK, "train.py"
 
 
 def _trained(training: Run | Stack, settings: str = "settings") -> dict:

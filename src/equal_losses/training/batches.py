@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,9 +104,15 @@ class EpochRandomness:
         return images[samples[:, None, None], rows[:, :, None], columns[:, None, :]]
 
 
-def slices(count: int, size: int) -> list[slice]:
-    """Places of `count` images in batches of `size`, of which the last may be smaller."""
-    return [slice(begin, begin + size) for begin in range(0, count, size)]
+def shuffled(
+    settings: Mapping, epoch: int, images: DeviceImages, normalization: Normalization
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """The batches of an epoch, images and labels, as a network is shown them; the last may be smaller."""
+    randomness = EpochRandomness(settings, epoch, len(images), images.labels.device)
+    for begin in range(0, len(images), settings["batch_size"]):
+        positions = slice(begin, begin + settings["batch_size"])
+        picked = randomness.order[positions]
+        yield normalization(randomness.augmented(images.images[picked], positions)), images.labels[picked]
 
 
 def stream(seed: int, number: int) -> int:

@@ -12,18 +12,19 @@ import csv
 import platform
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from equal_losses import __version__
 from equal_losses.datasets.prepared import PreparedDataset
 from equal_losses.running import weights
-from equal_losses.running.checkpoints import Checkpoints, State, alone
+from equal_losses.running.checkpoints import Checkpoints, alone
 from equal_losses.running.errors import InputError
 from equal_losses.running.files import UNFINISHED, atomic_path, remove_leftovers, remove_unfinished, write_json
 from equal_losses.running.progress import Progress
@@ -31,187 +32,161 @@ from equal_losses.running.shell import Task
 from equal_losses.running.sources import ROOT
 from equal_losses.running.words import count
 from equal_losses.training import loop, numerics
-from equal_losses.training.state import TrainingState
+from equal_losses.training.state import TrainingState, load_states, save_states
 
 STATE, SNAPSHOTS = "state.safetensors", "snapshots.safetensors"
 
-Files = Sequence[str]
+States = list[TrainingState]
 
 
-def train_run(task: Task, dataset: PreparedDataset, settings: Mapping, trunk: Files | None, compute: Mapping) -> None:
-    """Train one run to its end.
+def train_run(
+    task: Task, dataset: PreparedDataset, settings: Mapping, trunk: Sequence[str] | None, compute: Mapping
+) -> None:
+    """Train one run, whose files are in the folder of the task itself; everything else is as in `train_runs`."""
 
-    Args:
-        task: its settings are `run` (of `study.grid.Run.settings`) and `snapshot_epochs`.
-        settings: those of the run, with the weight decay that was chosen.
-        trunk: state and snapshots of the trunk that the run goes on from, if there is one.
-        compute: the section `compute` of the study.
-    """
-    epochs = settings["epochs"]
-    train = partial(loop.train, settings, dataset)
-    with trained(task, train, TrainingState.load, settings, dataset, trunk, epochs, epochs, compute) as state:
-        write_run(task.folder, state, settings, dataset, key=task.key, trained_together=1, compute=compute)
-        task.seal()
+    def train(*, start: States | None, **options: object) -> Iterator[States]:
+        for state in loop.train(settings, dataset, start=start and start[0], **options):
+            yield [state]
+
+    train_runs(task, train, dataset, {"": settings}, trunk, compute)
 
 
-def train_trunk(task: Task, dataset: PreparedDataset, trunk: Files | None, compute: Mapping) -> None:
-    """Train what runs of several budgets share, to epoch `to`; arguments as in `train_run`."""
-    settings, to = task.settings["run"], task.settings["to"]
-    train = partial(loop.train, settings, dataset)
-    with trained(task, train, TrainingState.load, settings, dataset, trunk, to, settings["epochs"], compute) as state:
-        state.save(task.folder / STATE)
-        task.seal()
-
-
-@contextmanager
-def trained(
+def train_runs(
     task: Task,
-    train: Callable[..., State],
-    load: Callable[[Path], State],
-    settings: Mapping,
+    train: Callable[..., Iterator[States]],
     dataset: PreparedDataset,
-    trunk: Files | None,
-    until: int,
-    epochs: int,
+    members: Mapping[str, Mapping],
+    trunk: Sequence[str] | None,
     compute: Mapping,
-) -> Iterator[State]:
-    """Train to `until` of `epochs` epochs, write the snapshots, and hand the state to the `with` block, which seals.
+) -> None:
+    """Train runs as one to their end, or to the end of the trunk that several budgets share.
 
     The state of an unfinished training is kept every `checkpoint_minutes` and when the job is told to stop
     (KeyboardInterrupt): that of the last completed epoch, which is in memory and needs no more time than writing takes.
     A training that finds such a state goes on from it and ends with the same bits.
 
     Args:
-        task: with `snapshot_epochs` among its settings.
-        train: `loop.train` or `together.train_together` of settings and data.
-        load: reads a state that was saved.
-        settings: everything that determines the weights, but for code and data.
+        task: its settings have `snapshot_epochs` and, of a trunk, the epoch `to`.
+        train: `together.train_together` of members and dataset.
+        members: by the names of their folders, the settings of the runs (see `study.grid.Run.settings`), with the
+            weight decay that was chosen: everything that determines the weights, but for code and data.
         trunk: state and snapshots of the trunk that the training goes on from, if there is one.
         compute: the section `compute` of the study.
 
     Raises:
         InputError: where another process is at this training, or a loss is not finite.
     """
-    folder = task.folder
-    wanted = set(task.settings["snapshot_epochs"])
+    folder, wanted = task.folder, set(task.settings["snapshot_epochs"])
+    epochs = next(iter(members.values()))["epochs"]
+    until = task.settings.get("to", epochs)
     device = numerics.resolve_device(compute["device"])
+    on_cpu = f"CPU, {count(compute['threads'], 'thread')}"
+    device_name = torch.cuda.get_device_name(device) if device.type == "cuda" else on_cpu
     # The key leaves open what is known only when the job runs: a chosen weight decay, and the data themselves.
     inputs = {"task": task.key, "data": dataset.manifest["sha256"]}
-    made_of = {"settings": settings, "code": task.ingredients["code"], "inputs": inputs}
+    made_of = {"settings": members, "code": task.ingredients["code"], "inputs": inputs}
     with alone(folder / UNFINISHED):
         remove_leftovers(folder / UNFINISHED)
-        checkpoints = Checkpoints(folder / UNFINISHED, made_of, compute["checkpoint_minutes"], load)
-        start = _start(checkpoints, load(Path(trunk[0])) if trunk else None, wanted)
-        last = start
-        begin = 0 if start is None else start.epoch
-        print(f"training on {_device_name(device, compute['threads'])} from epoch {begin}")
-
-        def keep(state: State) -> None:
-            nonlocal last
-            if state.epoch in wanted:
-                checkpoints.keep_snapshot(state)
-            last = state
-            if state.epoch < until:
-                checkpoints.offer(state)
-
+        checkpoints = Checkpoints(folder / UNFINISHED, made_of, compute["checkpoint_minutes"])
+        last = states = _start(checkpoints, load_states(Path(trunk[0])) if trunk else None, wanted)
+        begin = last[0].epoch if last else 0
+        print(f"training on {device_name} from epoch {begin}", flush=True)
+        report = Progress(epochs, begin, until)
+        how = {"compiled": compute["compile"], "cuda_graphs": compute["cuda_graphs"]}
         try:
             with numerics.reproducible(compute["threads"], compiled=compute["compile"]):
-                state = train(
-                    device=device,
-                    start=start,
-                    until=until,
-                    compiled=compute["compile"],
-                    cuda_graphs=compute["cuda_graphs"],
-                    on_epoch=keep,
-                    report=Progress(epochs, begin, until),
-                )
-            own = [path for epoch in sorted(wanted) if (path := checkpoints.snapshot(epoch)).exists()]
-            taken = [*own, *(trunk[1:2] if trunk else [])]
-            weights.gather(folder / SNAPSHOTS, taken, lambda name: int(name.partition("/")[0]) in wanted)
-            yield state
+                for states in train(device=device, start=last, until=until, **how):
+                    epoch = states[0].epoch
+                    if epoch in wanted:
+                        checkpoints.keep_snapshot(epoch, _snapshot(members, states))
+                    last = states
+                    if epoch < until:
+                        checkpoints.offer(epoch, partial(save_states, states=states))
+                    for name, state in zip(members, states, strict=True):
+                        for row in state.history[-1:]:
+                            report(row, name)
+            taken = [path for epoch in wanted if (path := checkpoints.snapshot(epoch)).exists()]
+            _gather(folder / SNAPSHOTS, [*(trunk[1:2] if trunk else []), *taken], wanted)
+            written = []
+            if "to" in task.settings:
+                save_states(folder / STATE, states)
+            else:
+                record = {
+                    "key": task.key,
+                    "trained_together": len(members),
+                    "data_sha256": dataset.manifest["sha256"],
+                    "device": device_name,
+                }
+                for (name, settings), state in zip(members.items(), states, strict=True):
+                    written += _write_run(folder / name, state, {**record, "settings": settings})
+            task.seal(*written)
         except (KeyboardInterrupt, OSError, InputError):
             with suppress(OSError):
                 if last is not None:
-                    checkpoints.write(last)
-                    print(f"kept the state after epoch {last.epoch} in {folder / UNFINISHED}", flush=True)
+                    checkpoints.write(last[0].epoch, partial(save_states, states=last))
+                    print(f"kept the state after epoch {last[0].epoch} in {folder / UNFINISHED}", flush=True)
             raise
     remove_unfinished(folder)
 
 
-def _start(checkpoints: Checkpoints, trunk: State | None, wanted: set[int]) -> State | None:
+def _start(checkpoints: Checkpoints, trunk: States | None, wanted: set[int]) -> States | None:
     """The newest checkpoint whose snapshots are all whole, or else the trunk's state, or None for the beginning."""
+    first = trunk[0].epoch if trunk else -1
 
-    def check(epoch: int) -> None:
-        for each in sorted(each for each in wanted if each <= epoch and (trunk is None or each > trunk.epoch)):
-            checkpoints.check_snapshot(each)
+    def read(path: Path) -> States:
+        states = load_states(path)
+        for epoch in sorted(wanted):
+            if first < epoch <= states[0].epoch:
+                checkpoints.check_snapshot(epoch)
+        return states
 
-    state = checkpoints.newest(check)
-    if state is None or (trunk is not None and state.epoch < trunk.epoch):
+    states = checkpoints.newest(read)
+    if states is None or states[0].epoch < first:
         checkpoints.remove_snapshots()
         return trunk
-    return state
+    return states
 
 
-def write_run(
-    folder: Path,
-    state: TrainingState,
-    settings: Mapping,
-    dataset: PreparedDataset,
-    *,
-    key: str,
-    trained_together: int,
-    compute: Mapping,
-) -> list[Path]:
-    """Write history, best and last weights, and what the training was, run.json.
+def _snapshot(members: Mapping[str, Mapping], states: States) -> dict[str, Tensor]:
+    """The weights by epoch, in a stack place of the network, and name."""
+    return {
+        f"{state.epoch}/{member and f'{place}/'}{name}": tensor
+        for place, (member, state) in enumerate(zip(members, states, strict=True))
+        for name, tensor in state.weights.items()
+    }
 
-    Args:
-        key: the key of the training.
-        trained_together: how many runs were trained as one, this one among them.
 
-    Returns:
-        The files.
+def _gather(path: Path, sources: Sequence[str | Path], wanted: set[int]) -> None:
+    """Write the snapshots of `wanted` epochs to one file, of several of an epoch the last one's.
+
+    What is read is mapped: the snapshots of a large network do not fit into memory together.
     """
+    tensors = {name: tensor for source in sources for name, tensor in weights.load(source)[0].items()}
+    weights.save(path, {name: each for name, each in tensors.items() if int(name.partition("/")[0]) in wanted}, {})
+
+
+def _write_run(folder: Path, state: TrainingState, record: Mapping) -> list[Path]:
+    """Write history, best and last weights, and what the training was, run.json; return the files."""
     files = [folder / name for name in ("history.csv", "best.safetensors", "final.safetensors", "run.json")]
-    history, best, final, record = files
-    _write_history(history, state.history)
+    history, best, final, run = files
+    # Without pandas, whose import a training job of a few seconds feels.
+    with atomic_path(history) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, state.history[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(state.history)
     weights.save(best, state.best_weights, {"epoch": str(state.best_epoch)})
     weights.save(final, state.weights, {"epoch": str(state.epoch)})
-    write_json(
-        record,
-        {
-            "key": key,
-            "settings": settings,
-            "best_epoch": state.best_epoch,
-            "best_val_accuracy": state.best_val_accuracy,
-            "train_seconds": round(sum(row["seconds"] for row in state.history), 3),
-            "trained_together": trained_together,
-            "data_sha256": dataset.manifest["sha256"],
-            "device": _device_name(numerics.resolve_device(compute["device"]), compute["threads"]),
-            "versions": {
-                "equal_losses": __version__,
-                "python": platform.python_version(),
-                "torch": torch.__version__,
-                "numpy": np.__version__,
-            },
-            "commit": _commit(),
-            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        },
-    )
+    versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
+    more = {
+        "best_epoch": state.best_epoch,
+        "best_val_accuracy": state.best_val_accuracy,
+        "train_seconds": round(sum(row["seconds"] for row in state.history), 3),
+        "versions": {"equal_losses": __version__, **versions},
+        "commit": _commit(),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    write_json(run, {**record, **more})
     return files
-
-
-def _write_history(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
-    # Without pandas, whose import a training job of a few seconds feels.
-    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def _device_name(device: torch.device, threads: int) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"CPU, {count(threads, 'thread')}"
 
 
 def _commit() -> str | None:

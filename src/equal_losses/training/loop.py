@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -12,12 +12,10 @@ from equal_losses import losses, networks
 from equal_losses.datasets.prepared import PreparedDataset
 from equal_losses.networks.network import Network
 from equal_losses.running.errors import InputError
-from equal_losses.training.batches import EVALUATION_BATCH, DeviceImages, EpochRandomness, Normalization, slices, stream
+from equal_losses.training.batches import EVALUATION_BATCH, DeviceImages, Normalization, shuffled, stream
 from equal_losses.training.numerics import as_called, float32_products_in_tf32
 from equal_losses.training.schedule import learning_rate
 from equal_losses.training.state import TrainingState
-
-Loss = Callable[..., Tensor]
 
 
 def train(
@@ -29,9 +27,7 @@ def train(
     until: int | None = None,
     compiled: bool = False,
     cuda_graphs: bool = False,
-    on_epoch: Callable[[TrainingState], None] = lambda state: None,
-    report: Callable[[Mapping[str, float]], None] = lambda row: None,
-) -> TrainingState:
+) -> Iterator[TrainingState]:
     """Train from `start`, or from the beginning, to `until` epochs, or to the end.
 
     SGD with momentum, weight decay on every parameter, a gradient clipped by its norm and stepwise decays (paper,
@@ -40,14 +36,12 @@ def train(
     Args:
         settings: the resolved settings of a run (see `study.grid.Run.settings`).
         compiled, cuda_graphs: see `numerics.as_called`; what is computed stays the same up to rounding.
-        on_epoch: called with the state at the beginning of a fresh training and after each epoch. A state is never
-            changed afterwards, so whoever keeps it can save it at any later moment.
-        report: called with the new row of the history after each epoch.
 
-    Returns:
-        The state after `until` epochs. A row of its history has epoch (completed), learning_rate, train_loss and
-        train_accuracy (means over the epoch's batches, in training mode), val_loss and val_accuracy (in evaluation
-        mode), accuracies in 0..1, seconds and images_per_second.
+    Yields:
+        The state at the beginning of a fresh training and after each epoch, never changed afterwards. A row of its
+        history has epoch (completed), learning_rate, train_loss and train_accuracy (means over the epoch's batches, in
+        training mode), val_loss and val_accuracy (in evaluation mode), accuracies in 0..1, seconds and
+        images_per_second.
 
     Raises:
         InputError: where the loss is not finite; names epoch, step and learning rate.
@@ -56,86 +50,32 @@ def train(
     normalization = Normalization.of(settings, dataset, device, "train")
     loss = losses.build(settings["loss"])
     network = build_network(settings, dataset)
-    if start is None:
+    state = start
+    if state is None:
         state = TrainingState(0, copies(network.state_dict()))
-        on_epoch(state)
-    else:
-        state = start
-        network.load_state_dict(state.weights)
+        yield state
+    network.load_state_dict(state.weights)
     network.to(device)
     called = as_called(network, device, compiled=compiled, cuda_graphs=cuda_graphs)
     optimizer = sgd(network, settings, state.momentum)
 
     for epoch in range(state.epoch, settings["epochs"] if until is None else until):
         started = time.perf_counter()
-        rate = learning_rate(epoch, settings["epochs"], settings)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
+        rate = set_learning_rate(optimizer, settings, epoch)
         network.train()
-        with float32_products_in_tf32(settings["precision"] == "tf32"):
-            trained = _train_epoch(called, optimizer, loss, training, normalization, settings, epoch)
+        batches = shuffled(settings, epoch, training, normalization)
+        step_losses, correct = train_epoch(called, optimizer, loss, batches, settings)
+        trained = mean_loss(step_losses, len(training), settings, epoch, rate), int(correct) / len(training)
         seconds = time.perf_counter() - started
         validated = evaluate(network, loss, validation, normalization)
         seconds_in_all = time.perf_counter() - started
         row = history_row(epoch, rate, trained, validated, seconds_in_all, len(training) / seconds)
         state = state.after(copies(network.state_dict()), copies(momentum_of(network, optimizer)), row)
-        on_epoch(state)
-        report(row)
-
-    return state
+        yield state
 
 
-def _train_epoch(
-    network: Callable[[Tensor], tuple[Tensor, Tensor]],
-    optimizer: torch.optim.Optimizer,
-    loss: Loss,
-    training: DeviceImages,
-    normalization: Normalization,
-    settings: Mapping,
-    epoch: int,
-) -> tuple[float, float]:
-    """Mean loss and accuracy over the epoch; nothing waits for the device before its end."""
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    device = training.labels.device
-    autocast = torch.autocast(device.type, torch.bfloat16, enabled=settings["precision"] == "bfloat16")
-    randomness = EpochRandomness(settings, epoch, len(training), device)
-    batches = slices(len(training), settings["batch_size"])
-    step_losses = torch.zeros(len(batches), device=device)
-    correct = torch.zeros((), dtype=torch.int64, device=device)
-    for step, positions in enumerate(batches):
-        picked = randomness.order[positions]
-        images = normalization(randomness.augmented(training.images[picked], positions))
-        labels = training.labels[picked]
-        with autocast:
-            logits, _ = network(images)
-        batch_loss = loss(logits.float(), labels)
-        optimizer.zero_grad(set_to_none=True)
-        batch_loss.backward()
-        if settings["clip_norm"] is not None:
-            nn.utils.clip_grad_norm_(parameters, settings["clip_norm"])
-        optimizer.step()
-        step_losses[step] = batch_loss.detach()
-        correct += (logits.detach().argmax(dim=1) == labels).sum()
-    rate = optimizer.param_groups[0]["lr"]
-    return mean_loss(step_losses.cpu(), len(training), settings, epoch, rate), int(correct) / len(training)
-
-
-@torch.inference_mode()
-def evaluate(network: Network, loss: Loss, images: DeviceImages, normalization: Normalization) -> tuple[float, float]:
-    """Mean loss and accuracy (0..1) in evaluation mode, without augmentation."""
-    network.eval()
-    total = torch.zeros((), dtype=torch.float64, device=images.labels.device)
-    correct = torch.zeros((), dtype=torch.int64, device=images.labels.device)
-    for pixels, labels in zip(
-        images.images.split(EVALUATION_BATCH), images.labels.split(EVALUATION_BATCH), strict=True
-    ):
-        logits, _ = network(normalization(pixels))
-        total += loss(logits, labels, reduction="sum")
-        correct += (logits.argmax(dim=1) == labels).sum()
-    return float(total) / len(images), int(correct) / len(images)
-
-
-# What a stack of trainings (see `together`) has in common with a single one.
+# A stack of S networks (see `together`) has all of what follows in common with a single one, and a leading axis S where
+# it says so.
 
 
 def build_network(settings: Mapping, dataset: PreparedDataset) -> Network:
@@ -166,6 +106,60 @@ def momentum_of(network: nn.Module, optimizer: torch.optim.SGD) -> dict[str, Ten
     """The momentum buffers by parameter name."""
     states = {name: optimizer.state[parameter] for name, parameter in network.named_parameters()}
     return {name: state["momentum_buffer"] for name, state in states.items() if "momentum_buffer" in state}
+
+
+def set_learning_rate(optimizer: torch.optim.SGD, settings: Mapping, epoch: int) -> float:
+    """Give the optimiser the rate of the epoch, and return it."""
+    rate = learning_rate(epoch, settings["epochs"], settings)
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    return rate
+
+
+def train_epoch(
+    network: Callable[[Tensor], tuple[Tensor, Tensor]],
+    optimizer: torch.optim.SGD,
+    loss: Callable[..., Tensor],
+    batches: Iterable[tuple[Tensor, Tensor]],
+    settings: Mapping,
+    clip: Callable[[Sequence[Tensor], float], object] = nn.utils.clip_grad_norm_,
+) -> tuple[Tensor, Tensor]:
+    """Losses of the steps (steps, or S x steps) and how many images were classified correctly ((), or S), on the CPU.
+
+    Nothing waits for the device before the end.
+    """
+    parameters = optimizer.param_groups[0]["params"]
+    autocast = torch.autocast(parameters[0].device.type, torch.bfloat16, enabled=settings["precision"] == "bfloat16")
+    step_losses, correct = [], 0
+    with float32_products_in_tf32(settings["precision"] == "tf32"):
+        for images, labels in batches:
+            with autocast:
+                logits, _ = network(images)
+            batch_loss = loss(logits.float(), labels)
+            optimizer.zero_grad(set_to_none=True)
+            batch_loss.sum().backward()  # no network of a stack has a share in another's loss
+            if settings["clip_norm"] is not None:
+                clip(parameters, settings["clip_norm"])
+            optimizer.step()
+            step_losses.append(batch_loss.detach())
+            correct += (logits.detach().argmax(dim=-1) == labels).sum(dim=-1)
+    return torch.stack(step_losses, dim=-1).cpu(), correct.cpu()
+
+
+@torch.inference_mode()
+def evaluate(
+    network: nn.Module, loss: Callable[..., Tensor], images: DeviceImages, normalization: Normalization
+) -> tuple[float, float] | tuple[list[float], list[float]]:
+    """Mean loss and accuracy (0..1; both S in a stack) in evaluation mode, without augmentation."""
+    network.eval()
+    total, correct = 0, 0
+    for pixels, labels in zip(
+        images.images.split(EVALUATION_BATCH), images.labels.split(EVALUATION_BATCH), strict=True
+    ):
+        logits, _ = network(normalization(pixels))
+        total += loss(logits, labels, reduction="sum").double()
+        correct += (logits.argmax(dim=-1) == labels).sum(dim=-1).double()
+    return (total / len(images)).tolist(), (correct / len(images)).tolist()
 
 
 def mean_loss(step_losses: Tensor, images: int, settings: Mapping, epoch: int, rate: float, member: str = "") -> float:

@@ -34,10 +34,12 @@ class StackedNetwork(nn.Module):
         self.size = len(members)
         self.network = _folded(members)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits (S x N x K) of images (S x N x C x H x W)."""
-        channels = images.transpose(0, 1).flatten(1, 2).contiguous(memory_format=torch.channels_last)
-        return self.network(channels)[0].unflatten(1, (self.size, -1)).transpose(0, 1)
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (S x N x K) and features (S x N x d) of images (S x N x C x H x W, or N x C x H x W for all)."""
+        own = images.expand(self.size, *images.shape[-4:])
+        outputs = self.network(own.transpose(0, 1).flatten(1, 2).contiguous(memory_format=torch.channels_last))
+        logits, features = (each.unflatten(1, (self.size, -1)).transpose(0, 1) for each in outputs)
+        return logits, features
 
 
 def stacked(members: Sequence[Network], images: Tensor) -> StackedNetwork:
@@ -122,7 +124,7 @@ def _agree(together: StackedNetwork, members: Sequence[Network], images: Tensor)
         copies = [copy.deepcopy(network).double().train(mode) for network in (together, *members)]
         # Networks of one seed begin with the same weights, and each must see that the others' images are not its own.
         batches = torch.stack([images.roll(index, 0) * (1 + index) for index in range(together.size)])
-        found = copies[0](batches)
+        found, _ = copies[0](batches)
         for index, network in enumerate(copies[1:]):
             alone = network(batches[index])[0]
             if not torch.allclose(found[index], alone, rtol=1e-6, atol=1e-9 * float(alone.abs().max())):

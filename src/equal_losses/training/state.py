@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from equal_losses.running.errors import InputError
 
 @dataclass
 class TrainingState:
-    """Everything that a training goes on from.
+    """Everything that the training of a network goes on from.
 
     Attributes:
         epoch: epochs completed.
@@ -41,41 +41,18 @@ class TrainingState:
             best = (weights, self.epoch + 1, row["val_accuracy"])
         return TrainingState(self.epoch + 1, weights, momentum, *best, [*self.history, row])
 
-    @property
-    def snapshot(self) -> dict[str, Tensor]:
-        """The weights, by epoch and name."""
-        return {f"{self.epoch}/{name}": tensor for name, tensor in self.weights.items()}
-
-    def save(self, path: Path) -> None:
-        """Write to one safetensors file, atomically."""
-        save_states(path, [self])
-
-    @classmethod
-    def load(cls, path: Path) -> TrainingState:
-        """Read a file that `save` wrote; see `load_states`."""
-        (state,) = load_states(path)
-        return state
-
 
 def save_states(path: Path, states: Sequence[TrainingState]) -> None:
-    """Write states to one safetensors file, atomically."""
-    tensors, scalars = {}, []
+    """Write the states of networks that are trained as one, or that of a single one, to a safetensors file."""
+    tensors, rest = {}, []
     for index, state in enumerate(states):
-        groups = {"weights": state.weights, "momentum": state.momentum}
-        if state.best_epoch != state.epoch:
-            groups["best"] = state.best_weights
-        tensors |= {
-            f"{index}/{group}/{name}": tensor for group, part in groups.items() for name, tensor in part.items()
-        }
-        scalars.append(
-            {
-                "epoch": state.epoch,
-                "best_epoch": state.best_epoch,
-                "best_val_accuracy": state.best_val_accuracy,
-                "history": state.history,
-            }
-        )
-    weights.save(path, tensors, {"states": json.dumps(scalars)})
+        numbers = dict(vars(state))
+        for group in ("weights", "momentum", "best_weights"):
+            part = numbers.pop(group)
+            if group != "best_weights" or state.best_epoch != state.epoch:
+                tensors |= {f"{index}/{group}/{name}": tensor for name, tensor in part.items()}
+        rest.append(numbers)
+    weights.save(path, tensors, {"states": json.dumps(rest)})
 
 
 def load_states(path: Path) -> list[TrainingState]:
@@ -87,14 +64,12 @@ def load_states(path: Path) -> list[TrainingState]:
     tensors, metadata = weights.load(path)
     if "states" not in metadata:
         raise InputError(f"{path}: no training state; expected the file that a training wrote")
-    scalars = json.loads(metadata["states"])
-    parts: list[dict[str, dict[str, Tensor]]] = [{"weights": {}, "momentum": {}, "best": {}} for _ in scalars]
+    states = [TrainingState(weights={}, **numbers) for numbers in json.loads(metadata["states"])]
     for name, tensor in tensors.items():
         index, group, rest = name.split("/", 2)
-        parts[int(index)][group][rest] = tensor
-    return [_state(groups, numbers) for groups, numbers in zip(parts, scalars, strict=True)]
-
-
-def _state(groups: Mapping[str, dict[str, Tensor]], numbers: Mapping) -> TrainingState:
-    best = groups["weights"] if numbers["best_epoch"] == numbers["epoch"] else groups["best"]
-    return TrainingState(weights=groups["weights"], momentum=groups["momentum"], best_weights=best, **numbers)
+        # Copied, because what is read is mapped, and NFS does not remove a folder of which a file is in use.
+        getattr(states[int(index)], group)[rest] = tensor.clone()
+    for state in states:
+        if state.best_epoch == state.epoch:
+            state.best_weights = state.weights
+    return states
