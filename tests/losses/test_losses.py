@@ -8,7 +8,7 @@ import sys
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from equal_losses import losses
@@ -78,6 +78,7 @@ def test_gradients_agree_with_finite_differences(kind, options):
 logit_rows = st.lists(st.lists(st.floats(-30, 30), min_size=4, max_size=4), min_size=1, max_size=5)
 
 
+@settings(deadline=None)
 @given(logit_rows)
 def test_focal_with_gamma_0_and_label_smoothing_with_alpha_0_are_cross_entropy(rows):
     logits = torch.tensor(rows, dtype=torch.float64)
@@ -87,6 +88,7 @@ def test_focal_with_gamma_0_and_label_smoothing_with_alpha_0_are_cross_entropy(r
     torch.testing.assert_close(built("label_smoothing", smoothing=0.0)(logits, labels), expected)
 
 
+@settings(deadline=None)
 @given(logit_rows, st.floats(-10, 10))
 def test_the_softmax_losses_do_not_see_a_shift_of_all_logits(rows, shift):
     logits = torch.tensor(rows, dtype=torch.float64)

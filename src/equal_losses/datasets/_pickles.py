@@ -25,16 +25,14 @@ def load(content: bytes, name: object) -> dict:
 
     Tuples come back as lists, and byte strings, which are Python 2's text, as text. Arrays may be read-only.
 
-    Args:
-        name: what the messages call it.
-
     Raises:
-        InputError: where the pickle has anything else or ends too early.
+        InputError: where the pickle, which the message calls `name`, has anything else or ends too early.
     """
     try:
-        value = _Reader(content, name).value()
-    except InputError:
-        raise
+        value = _Reader(content).value()
+    except _RefusedError as error:
+        expected = "arrays, dictionaries, lists, text and numbers"
+        raise InputError(f"{name}: refused, because it {error}; expected {expected}") from error
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         # Bytes that are no pickle, or half of one.
         reason = " ".join(str(error).split())
@@ -53,9 +51,13 @@ def integers(values: object) -> np.ndarray | None:
     return None
 
 
+class _RefusedError(Exception):
+    pass
+
+
 class _Reader:
-    def __init__(self, content: bytes, name: object):
-        self.content, self.name = content, name
+    def __init__(self, content: bytes):
+        self.content = content
         self.unused = len(content)  # bytes that arrays may still take; each of the file's is taken once
         self.functions = {
             "numpy ndarray": None,
@@ -94,7 +96,7 @@ class _Reader:
                 case "GLOBAL" | "STACK_GLOBAL":
                     called = (argument or " ".join(taken)).replace("numpy._core.", "numpy.core.")
                     if called not in self.functions:
-                        self.refuse(f"asks for {called.replace(' ', '.')!r}")
+                        raise _RefusedError(f"asks for {called.replace(' ', '.')!r}")
                     stack.append(self.functions[called])
                 case "REDUCE":
                     function, arguments = taken
@@ -108,7 +110,7 @@ class _Reader:
                 case _ if _VALUE.fullmatch(name):
                     stack.append(argument.decode("latin1") if isinstance(argument, bytes | bytearray) else argument)
                 case _:
-                    self.refuse(f"asks for {name!r}")
+                    raise _RefusedError(f"asks for {name!r}")
 
     def fill(self, value: object, state: list) -> None:
         """Do what the file does to an array or a type after it has made it."""
@@ -126,12 +128,8 @@ class _Reader:
     def numbers(self, data: str, dtype: list) -> tuple[bytes, np.dtype]:
         name, order = dtype
         if not re.fullmatch(r"[<>=|][biuf][1248]", f"{order}{name}"):
-            self.refuse(f"holds an array of {f'{order}{name}'!r}")
+            raise _RefusedError(f"holds an array of {f'{order}{name}'!r}")
         self.unused -= len(data)
         if self.unused < 0:
-            self.refuse("makes arrays that are larger than the file")
+            raise _RefusedError("makes arrays that are larger than the file")
         return data.encode("latin1"), np.dtype(f"{order}{name}")
-
-    def refuse(self, what: str) -> None:
-        expected = "arrays, dictionaries, lists, text and numbers"
-        raise InputError(f"{self.name}: refused, because it {what}; expected {expected}")
