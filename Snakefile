@@ -20,7 +20,7 @@ sys.path.insert(0, LIBRARY)
 os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [LIBRARY, os.getenv("PYTHONPATH")])))
 
 from equal_losses.running.errors import InputError
-from equal_losses.study import configuration, listing
+from equal_losses.study import checks, configuration, listing
 from equal_losses.study.fingerprints import Codebase
 from equal_losses.study.grid import Study
 from equal_losses.study.keys import Steps
@@ -39,10 +39,14 @@ try:
         configuration.check_files(workflow.configfiles)
     study = Study(config)
     if workflow.is_main_process:
-        listing.save(study, ROOT, listing.found(study))
+        listings = listing.found(study)
+        if missing := [*checks.missing_images(study.config, listings, Path())]:
+            raise InputError(*missing)
+        listing.save(study, ROOT, listings)
     steps = Steps(study, Codebase(), ROOT, listing.saved(study, ROOT))
 except (InputError, OSError, SyntaxError) as error:
-    print(f"config: {error}", file=sys.stderr)
+    for line in getattr(error, "lines", [error]):
+        print(f"config: {line}", file=sys.stderr)
     sys.exit(2)
 
 
@@ -73,5 +77,5 @@ if workflow.is_main_process:
 
 
 onstart:
-    for warning in configuration.warnings(study.config):
+    for warning in checks.warnings(study.config):
         print(f"warning: {warning}", file=sys.stderr)

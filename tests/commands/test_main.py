@@ -12,7 +12,7 @@ from equal_losses import __version__
 from equal_losses.commands.main import main
 from equal_losses.running.sources import ROOT
 
-COMMANDS = ("metrics", "plan", "status", "why", "clean", "export", "ufm", "contrastive")
+COMMANDS = ("metrics", "plan", "check", "status", "why", "clean", "export", "ufm", "contrastive")
 
 
 def ended(capsys, *arguments: str) -> tuple[int, str, str]:
@@ -47,7 +47,7 @@ def test_a_mistake_in_the_command_line_is_status_2(capsys, arguments):
     assert err.startswith("usage: equal-losses")
 
 
-@pytest.mark.parametrize("command", ["plan", "status", "why results", "clean", "export --to nowhere"])
+@pytest.mark.parametrize("command", ["plan", "check", "status", "why results", "clean", "export --to nowhere"])
 def test_a_study_that_is_not_there_is_one_line_and_status_2(capsys, command):
     assert main([*command.split(), "nowhere.yaml"]) == 2
     output = capsys.readouterr()

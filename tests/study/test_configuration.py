@@ -13,7 +13,9 @@ from equal_losses.study import configuration, kinds
 
 from .studies import SHIPPED, put, shipped
 
-FRACTION = "^[1-9][0-9]*/[1-9][0-9]*$"
+FRACTION = "^[1-9][0-9]{0,8}/[1-9][0-9]{0,8}$"
+# Aliases of aliases: ten lines that stand for ten thousand million values.
+BOMB = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}' if n else '1'] * 10)}]\n" for n in range(10)).encode()
 NAME = "expected a letter, then at most 59 letters, digits, - and _"
 
 
@@ -49,7 +51,7 @@ NAME = "expected a letter, then at most 59 letters, digits, - and _"
         ("experiments.small.training.precision", "fp16", "experiments.small.training.precision: 'fp16'; allowed: float32, tf32, bfloat16"),
         ("compute.device", "gpu", "compute.device: 'gpu'; allowed: auto, cpu, cuda"),
         # A number out of range, or none
-        ("losses.FL.gamma", -1, "losses.FL.gamma: -1; allowed: a number >= 0"),
+        ("losses.FL.gamma", -1, "losses.FL.gamma: -1; allowed: a number >= 0 and <= 100"),
         ("losses.MSE", {"kind": "mse", "kappa": 0, "beta": 1}, "losses.MSE.kappa: 0; allowed: a number > 0"),
         ("experiments.small.widths", [0.5, 0], "experiments.small.widths[1]: 0; allowed: a number > 0"),
         ("experiments.small.epochs", [0], "experiments.small.epochs[0]: 0; allowed: a whole number >= 1"),
@@ -75,14 +77,48 @@ NAME = "expected a letter, then at most 59 letters, digits, - and _"
         ("losses.CE.kind", 3, "losses.CE.kind: 3; allowed: text"),
         ("datasets", [], "datasets: []; allowed: a mapping"),
         ("defaults", 3, "defaults: 3; allowed: a mapping"),
+        ("losses.FL.gamma", 1e9, "losses.FL.gamma: 1000000000; allowed: a number >= 0 and <= 100"),
+        ("experiments.small.widths", [1e6], "experiments.small.widths[0]: 1000000; allowed: a number > 0 and <= 100"),
+        ("experiments.small.seeds", [10**30], f"experiments.small.seeds[0]: {10**30}; allowed: a whole number >= 0 and <= 4294967295"),
+        ("experiments.small.snapshots", [], "experiments.small.snapshots: []; allowed: a whole number >= 1 or a list of one or more different items"),
+        ("experiments.small.training.decay_at", [f"1/{'9' * 5000}"], "experiments.small.training.decay_at[0]: '1/999"),
+        ("name", "a" * 300, f"name: '{'a' * 199}...; allowed: a letter, then at most 59 letters, digits, - and _"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_line_that_names_key_value_and_what_is_allowed(small_config, path, value, message):
     put(small_config, path, value)
     with pytest.raises(InputError) as raised:
         configuration.validated(small_config)
-    assert str(raised.value).startswith(message)
-    assert "\n" not in str(raised.value)
+    assert raised.value.lines[0].startswith(message)
+    assert not any("\n" in line for line in raised.value.lines)
+
+
+def test_all_mistakes_are_told_at_once(small_config):
+    put(small_config, "experiments.small.losses", ["CEE", "CE", "FLL"])
+    put(small_config, "experiments.small.training.decay_at", ["9/7"])
+    put(small_config, "losses.FL.gama", 3)
+    with pytest.raises(InputError) as raised:
+        configuration.validated(small_config)
+    assert [line.partition(":")[0] for line in raised.value.lines] == [
+        "losses.FL.gama",
+        "experiments.small.losses[0]",
+        "experiments.small.losses[2]",
+        "experiments.small.training.decay_at[0]",
+    ]
+
+
+def test_every_unknown_and_every_missing_key_is_told(small_config):
+    put(small_config, "experiments.small.training.batchsize", 2)
+    put(small_config, "experiments.small.training.moment", 2)
+    del small_config["experiments"]["small"]["seeds"], small_config["experiments"]["small"]["epochs"]
+    with pytest.raises(InputError) as raised:
+        configuration.validated(small_config)
+    assert [line.partition(":")[0] for line in raised.value.lines] == [
+        "experiments.small.epochs",
+        "experiments.small.seeds",
+        "experiments.small.training.batchsize",
+        "experiments.small.training.moment",
+    ]
 
 
 @pytest.mark.parametrize("key", ["name", "datasets", "losses", "experiments"])
@@ -199,21 +235,6 @@ def test_an_overlay_takes_an_experiment_out_by_null(small_config):
     assert list(configuration.validated(small_config)["experiments"]) == ["small"]
 
 
-def test_a_network_without_more_dimensions_than_classes_is_warned_of(small_config):
-    small_config["experiments"]["small"]["widths"] = [0.125, 0.15625, 0.171875]  # 8, 10 and 11 dimensions
-    assert configuration.warnings(configuration.validated(small_config)) == [
-        f"experiments.small.widths: {width} gives features of dimension {dimension} for 10 classes; "
-        "Theorem 1 assumes fewer classes than dimensions"
-        for width, dimension in ((0.125, 8), (0.15625, 10))
-    ]
-
-
-def test_nothing_is_said_of_a_dataset_whose_classes_are_not_known(small_config):
-    put(small_config, "datasets.digits", {"kind": "image_folder", "root": "x", "size": 8})
-    put(small_config, "experiments.small.widths", [0.015625])
-    assert configuration.warnings(configuration.validated(small_config)) == []
-
-
 # Files
 
 
@@ -242,8 +263,25 @@ def test_a_key_that_is_there_twice_is_an_error(tmp_path, read):
         (b"\x00\x01", "not YAML: "),
         (b"name: caf\xe9\n", "not YAML: "),
         (b"{{ name }}: 1\n", ", line 1: a dict as a key"),
+        (b"a: " + b"[" * 5000, "not YAML: "),
+        (b"5\n", "holds int; expected a mapping of keys to values"),
+        (b"a: .nan\n", ": a: nan; expected a finite number"),
+        (BOMB, ": more than 100,000 values; expected a study"),
     ],
-    ids=["missing", "list", "comment", "open bracket", "tab", "zero bytes", "latin-1", "key that is a mapping"],
+    ids=[
+        "missing",
+        "list",
+        "comment",
+        "open bracket",
+        "tab",
+        "zero bytes",
+        "latin-1",
+        "key that is a mapping",
+        "deep",
+        "number",
+        "not a number",
+        "alias bomb",
+    ],
 )
 def test_an_unusable_file_is_named_in_one_line(tmp_path, content, message):
     path = tmp_path / "study.yaml"

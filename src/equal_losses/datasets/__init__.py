@@ -16,7 +16,7 @@ It raises InputError where a file is missing, truncated, unreadable or not what 
 A new dataset is one file here, whose function has the file's name. Besides the function it may have
 
 - `CLASSES` (K) and `SIZE` (images of the training part and of the test part, height, width, channels), literals that
-  are read before anything is imported, where the dataset is always the same;
+  are read before anything is imported, where the dataset is always the same; or `CHANNELS` alone, where only they are;
 - `files(root)`, where it reads local files: those under `root` that it reads, sorted, found by listing folders alone
   and without importing what decodes images. Files that are missing are left out.
 """

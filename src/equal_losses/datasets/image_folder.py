@@ -7,6 +7,7 @@ import numpy as np
 from equal_losses.datasets._images import Images, chosen, folder_at
 from equal_losses.running.errors import InputError
 
+CHANNELS = 3
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
 
@@ -55,13 +56,17 @@ def _class_folders(folder: Path) -> list[Path]:
 
 def _images(folder: Path) -> list[Path]:
     """All images of a class, sorted."""
-    return sorted(
+    found = sorted(
         path
         for path in folder.rglob("*")
         if path.suffix.lower() in SUFFIXES
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
+        and (path.is_file() or path.is_symlink())
     )
+    for path in found:
+        if not path.exists():
+            raise InputError(f"{path}: a link to a file that is not there; expected an image")
+    return found
 
 
 def _read(

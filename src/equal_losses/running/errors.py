@@ -4,7 +4,14 @@ from __future__ import annotations
 
 
 class InputError(ValueError):
-    """Bad input: the message is one line that names what is wrong, where, and what is expected.
+    """Bad input: one line for each mistake, which names what is wrong, where, and what is expected.
 
-    Commands and jobs print the message alone, without a traceback, and end with exit status 2.
+    Commands and jobs print the lines alone, without a traceback, and end with exit status 2.
     """
+
+    def __init__(self, *lines: str):
+        super().__init__(*lines)
+        self.lines = lines
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)

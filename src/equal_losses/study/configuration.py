@@ -1,13 +1,14 @@
 """Configurations: read, merged, completed with defaults and checked.
 
-Every mistake that shows without data and without a GPU is found here, and reported in one line.
+Every mistake that shows without data and without a GPU is found here or in `checks`, and reported in one line.
 """
 
 from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -17,7 +18,7 @@ import yaml
 
 from equal_losses.running.errors import InputError
 from equal_losses.running.sources import ROOT
-from equal_losses.study import kinds
+from equal_losses.study import checks, kinds
 
 SCHEMA = ROOT / "config" / "schema.yaml"
 
@@ -26,6 +27,9 @@ TABLES = ("runs", "trajectories", "alignment", *kinds.kinds("statistics"))
 
 # Keys that datasets of every kind have: how the images are split.
 SPLIT_KEYS = ("split_seed", "stratified", "validation_fraction", "test_fraction")
+
+# Values of the largest configuration that is read, each alias counted as what it stands for.
+LARGEST = 100_000
 
 
 def load(paths: Iterable[str | Path]) -> dict:
@@ -52,9 +56,10 @@ def validated(config: Mapping) -> dict:
     Numbers that arrive as text (5e-4 without a dot, or a command line's values) become numbers.
 
     Raises:
-        InputError: the first key that is wrong, its value, and what is allowed.
+        InputError: a line for each key that is wrong, its value, and what is allowed.
     """
     schema = _schema()
+    _check_finite(config, "")
     defaults = config.get("defaults") or {}
     config = {key: value for key, value in config.items() if key != "defaults"}
     experiment = schema["$defs"]["experiment"]
@@ -66,35 +71,38 @@ def validated(config: Mapping) -> dict:
             if value is not None  # how an overlay takes an experiment out
         }
     config = _completed(config, schema, fill=True)
-    _check_finite(config, "")
+    _check_finite(config, "")  # again, because text became numbers
     _check(config, schema, "")
+    mistakes = _Mistakes()
     for name, loss in config["losses"].items():
-        config["losses"][name] = _with_kind(loss, f"losses.{name}", "losses")
+        with mistakes.noted():
+            config["losses"][name] = _with_kind(loss, f"losses.{name}", "losses")
     for name, dataset in config["datasets"].items():
-        config["datasets"][name] = _with_kind(dataset, f"datasets.{name}", "datasets", common=SPLIT_KEYS)
+        with mistakes.noted():
+            config["datasets"][name] = _with_kind(dataset, f"datasets.{name}", "datasets", common=SPLIT_KEYS)
     for name, experiment in config["experiments"].items():
-        _check_experiment(experiment, f"experiments.{name}", config)
+        _check_experiment(experiment, f"experiments.{name}", config, mistakes)
+    mistakes.raised()
+    mistakes += checks.mistakes(config)
+    mistakes.raised()
     return config
 
 
-def warnings(config: Mapping) -> list[str]:
-    """Lines on what is allowed but outside the paper's assumptions.
+class _Mistakes(list):
+    """Lines on what is wrong, which are told together."""
 
-    Theorem 1 assumes K < d. Where a dataset or network does not fix K or d beforehand, nothing is said.
-    """
-    lines = []
-    for name, experiment in config["experiments"].items():
-        classes = kinds.constant("datasets", config["datasets"][experiment["dataset"]]["kind"], "CLASSES") or 0
-        dimension = kinds.constant("networks", experiment["network"]["kind"], "FEATURE_DIMENSION")
-        dimension, scales = dimension or (math.inf, False)
-        for width in experiment["widths"]:
-            d = round(dimension * width) if scales else dimension
-            if classes >= d:
-                lines.append(
-                    f"experiments.{name}.widths: {width:g} gives features of dimension {d} for {classes} classes; "
-                    f"Theorem 1 assumes fewer classes than dimensions"
-                )
-    return lines
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Note what is raised, and go on."""
+        try:
+            yield
+        except InputError as error:
+            self.extend(error.lines)
+
+    def raised(self) -> None:
+        """Raise what was noted."""
+        if self:
+            raise InputError(*self)
 
 
 @cache
@@ -124,7 +132,7 @@ def _read(path: Path) -> dict:
             value = yaml.load(file, _UniqueKeyLoader)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}; expected a readable YAML file") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(value, dict):
         raise InputError(f"{path}: holds {type(value).__name__}; expected a mapping of keys to values")
@@ -132,15 +140,21 @@ def _read(path: Path) -> dict:
     return value
 
 
-def _check_finite(value: object, place: str, inside: tuple[int, ...] = ()) -> None:
-    """Raise InputError for a number that is infinite or none, and for a mapping or list that is inside of itself."""
+def _check_finite(value: object, place: str, inside: tuple[int, ...] = (), left: Iterator | None = None) -> None:
+    """Raise InputError for a number that is infinite or none, and for what is inside of itself or far too large.
+
+    A few aliases of aliases in a file of a few lines stand for more values than fit into memory.
+    """
+    left = left or iter(range(LARGEST))
+    if next(left, None) is None:
+        raise InputError(f"{place.partition(':')[0] or 'config'}: more than {LARGEST:,} values; expected a study")
     if id(value) in inside:
         raise InputError(f"{place}: inside of itself; expected a mapping or list with an end")
     if isinstance(value, float) and not math.isfinite(value):
         raise InputError(f"{place}: {value}; expected a finite number")
     items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
     for key, item in items:
-        _check_finite(item, _place(place, [key]), (*inside, id(value)))
+        _check_finite(item, _place(place, [key]), (*inside, id(value)), left)
 
 
 def _merged(base: object, over: object) -> object:
@@ -157,7 +171,7 @@ def _completed(value: object, schema: Mapping, *, fill: bool) -> object:
     types = [types] if isinstance(types, str) else types
     if isinstance(value, str):
         value = _number_from_text(value, types)
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return int(value)  # 3 and 3.0 are one number, and have one key
     if isinstance(value, list):
         return [_completed(item, schema.get("items", {}), fill=fill) for item in value]
@@ -189,26 +203,37 @@ def _number_from_text(text: str, types: list[str]) -> object:
 def _check(value: object, schema: Mapping, where: str) -> None:
     rooted = {"$defs": _schema()["$defs"], **schema}
     errors = jsonschema.Draft202012Validator(rooted).iter_errors(value)
-    error = min(errors, key=lambda error: (len(error.absolute_path), str(error.absolute_path)), default=None)
-    if error is not None:
-        raise InputError(_explained(error, where))
+    errors = sorted(errors, key=lambda error: (len(error.absolute_path), str(error.absolute_path)))
+    if errors:
+        raise InputError(*dict.fromkeys(line for error in errors for line in _explained(error, where)))
 
 
-def _explained(error: jsonschema.ValidationError, where: str) -> str:
+def _explained(error: jsonschema.ValidationError, where: str) -> list[str]:
     place = _place(where, error.absolute_path)
     if error.validator == "additionalProperties":
         allowed = sorted(error.schema["properties"])
-        unknown = next(key for key in error.instance if key not in allowed)
-        key = _place(place, [unknown])
-        return f"{key}: unknown key{_closest(unknown, allowed)}; allowed: {', '.join(allowed)}"
+        return [
+            f"{_place(place, [key])}: unknown key{_closest(key, allowed)}; allowed: {', '.join(allowed)}"
+            for key in error.instance
+            if key not in allowed
+        ]
     if error.validator == "required":
-        missing = next(key for key in error.validator_value if key not in error.instance)
-        return f"{_place(place, [missing])}: missing; it has no default"
+        missing = (key for key in error.validator_value if key not in error.instance)
+        return [f"{_place(place, [key])}: missing; it has no default" for key in missing]
     if error.validator == "minProperties":
-        return f"{place}: empty; expected one or more"
+        return [f"{place}: empty; expected one or more"]
     if "propertyNames" in error.absolute_schema_path:
-        return f"{place}: name {error.instance!r}; expected {_allowed(error.schema)}"
-    return f"{place}: {error.instance!r}; allowed: {_allowed(error.schema)}"
+        return [f"{place}: name {error.instance!r}; expected {_allowed(error.schema)}"]
+    return [f"{place}: {_shown(error.instance)}; allowed: {_allowed(error.schema)}"]
+
+
+def _shown(value: object) -> str:
+    """A value as it was given, cut where it is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # a number of more digits than Python prints
+        return "a number of thousands of digits"
+    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def _allowed(schema: Mapping) -> str:
@@ -241,7 +266,8 @@ def _allowed(schema: Mapping) -> str:
 def _place(where: str, path: Iterable[str | int]) -> str:
     place = where
     for part in path:
-        place += f"[{part}]" if isinstance(part, int) else f".{part}" if place else str(part)
+        dot = "." if place and not place.endswith(" ") else ""
+        place += f"[{part}]" if isinstance(part, int) else f"{dot}{part}"
     return place
 
 
@@ -275,24 +301,28 @@ def _with_kind(
     return {**{key: value for key, value in parameters.items() if value is not kinds.REQUIRED}, **options}
 
 
-def _check_experiment(experiment: dict, where: str, config: Mapping) -> None:
-    _one_of(experiment["dataset"], config["datasets"], f"{where}.dataset")
+def _check_experiment(experiment: dict, where: str, config: Mapping, mistakes: _Mistakes) -> None:
+    with mistakes.noted():
+        _one_of(experiment["dataset"], config["datasets"], f"{where}.dataset")
     for index, loss in enumerate(experiment["losses"]):
-        _one_of(loss, config["losses"], f"{where}.losses[{index}]")
+        with mistakes.noted():
+            _one_of(loss, config["losses"], f"{where}.losses[{index}]")
     for index, share in enumerate(experiment["training"]["decay_at"]):
         if Fraction(str(share)) >= 1:
-            raise InputError(f"{where}.training.decay_at[{index}]: {share!r}; allowed: a share between 0 and 1")
+            mistakes.append(f"{where}.training.decay_at[{index}]: {share!r}; allowed: a share between 0 and 1")
     for index, figure in enumerate(experiment["figures"]):
-        _one_of(figure, kinds.kinds("figures.experiment"), f"{where}.figures[{index}]")
-        for table in kinds.arguments("figures.experiment", figure):
-            _one_of(table, TABLES, f"{where}.figures[{index}]: {figure}, parameter of the function")
+        with mistakes.noted():
+            _one_of(figure, kinds.kinds("figures.experiment"), f"{where}.figures[{index}]")
+            for table in kinds.arguments("figures.experiment", figure):
+                _one_of(table, TABLES, f"{where}.figures[{index}]: {figure}, parameter of the function")
     if experiment["stack"] > 1 and isinstance(experiment["training"]["weight_decay"], Mapping):
-        raise InputError(
+        mistakes.append(
             f"{where}.stack: {experiment['stack']}; allowed with candidates for training.weight_decay: 1, because what "
             f"is trained as one has one weight decay"
         )
     given = ("width", "classes", "channels")
-    experiment["network"] = _with_kind(experiment["network"], f"{where}.network", "networks", given=given)
+    with mistakes.noted():
+        experiment["network"] = _with_kind(experiment["network"], f"{where}.network", "networks", given=given)
 
 
 def _one_of(value: str, allowed: Iterable[str], place: str) -> None:
