@@ -40,8 +40,7 @@ def largest_difference(ours: TrainingState, theirs: TrainingState) -> float:
 def float64(monkeypatch):
     """Networks and images of twice the precision, where only what computes something else differs visibly."""
     build, normalize = loop.build_network, Normalization.__call__
-    for module in (loop, together):
-        monkeypatch.setattr(module, "build_network", lambda *arguments: build(*arguments).double())
+    monkeypatch.setattr(loop, "build_network", lambda *arguments: build(*arguments).double())
     monkeypatch.setattr(Normalization, "__call__", lambda *arguments: normalize(*arguments).double())
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 from filelock import FileLock, Timeout
 from torch import Tensor
@@ -18,8 +18,6 @@ from equal_losses.running.errors import InputError
 
 # The one before the newest is kept for the case that the newest cannot be read.
 KEPT = 2
-
-State = TypeVar("State")
 
 
 class Checkpoints:
@@ -35,8 +33,8 @@ class Checkpoints:
         self._folder, self._made_of, self._seconds = folder, made_of, 60 * minutes
         self._written = time.monotonic()
 
-    def newest(self, read: Callable[[Path], State]) -> State | None:
-        """The newest state that is whole, of this training, and for which `read` raises no InputError.
+    def newest(self, read: Callable[[Path], Any]) -> Any:
+        """What `read` makes of the newest state that is whole, of this training and raises no InputError; or None.
 
         Other files are renamed, with a warning.
         """
@@ -104,8 +102,6 @@ def alone(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK):
             raise
-    except NotImplementedError:
-        pass
     try:
         yield
     finally:

@@ -11,7 +11,7 @@ import re
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -36,17 +36,13 @@ def lease(device: str, *, locks: Path = LOCKS, poll_seconds: float = 1.0) -> Ite
         locks: folder of the lock files.
         poll_seconds: how long to wait between two looks at devices that are all held.
     """
-    if device == "cpu":
-        print("device: CPU, as compute.device says", flush=True)
-        yield
-        return
-    visible, allocation = visible_devices(), os.environ.get("SLURM_JOB_ID")
-    if not visible:
-        print("device: CPU, because no GPU is there", flush=True)
-        yield
-        return
-    if allocation is not None and len(visible) == 1:
-        print(f"device: {_VISIBLE}={visible[0]}, given by SLURM job {allocation}", flush=True)
+    visible, allocation = [] if device == "cpu" else visible_devices(), os.environ.get("SLURM_JOB_ID")
+    if not visible or (allocation is not None and len(visible) == 1):
+        if visible:
+            print(f"device: {_VISIBLE}={visible[0]}, given by SLURM job {allocation}", flush=True)
+        else:
+            why = "as compute.device says" if device == "cpu" else "because no GPU is there"
+            print(f"device: CPU, {why}", flush=True)
         yield
         return
     # Inside a cluster's job the first device may be any card, so its names count within that job only.
@@ -98,11 +94,9 @@ def _first_free(files: dict[str, Path], poll_seconds: float) -> tuple[str, FileL
     while True:
         for name, file in files.items():
             lock = FileLock(file)
-            try:
+            with suppress(Timeout):
                 lock.acquire(timeout=0)
-            except Timeout:
-                continue
-            return name, lock
+                return name, lock
         if not waiting:
             print(f"device: waiting; held by other jobs: {', '.join(files)}", flush=True)
             waiting = True

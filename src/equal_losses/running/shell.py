@@ -1,8 +1,4 @@
-"""The shell around a job: its log, the checks of what it reads, and how it ends.
-
-A script is `with job(snakemake) as task:` and what it computes. Before that, the code and every input are checked
-against what the workflow expects; after that, the records of the outputs are written.
-"""
+"""The shell around a job: its log, the checks of what it reads, and how it ends."""
 
 from __future__ import annotations
 
@@ -12,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -80,7 +77,7 @@ class Task:
         """Write the records of the outputs, and of files that belong to them; by itself at the end of the job."""
         if not self.sealed:
             sources.check_code(self.ingredients["code"])
-            records.seal([*self.outputs, *more], self.ingredients)
+            records.seal(dict.fromkeys([*self.outputs, *more]), self.ingredients)
             self.sealed = True
             # The job is done but for tidying up; one that is told to stop now would have its results thrown away.
             _ignore_signals()
@@ -88,7 +85,7 @@ class Task:
 
 @contextmanager
 def job(snakemake: Any) -> Iterator[Task]:
-    """Send all output, of libraries too, to the log, check what is read, and write the records of what is written.
+    """Send all output, of libraries too, to the log, check code and inputs, and write the records of the outputs.
 
     On an error one line goes to the terminal and the process ends. Exit status: 2 where the user can mend it (bad
     input, a full or read-only disk), 1 for anything else, whose traceback is in the log. SIGINT, SIGTERM and SIGUSR1
@@ -133,7 +130,6 @@ def _logged(log: Path) -> Iterator[None]:
         print(_one_line(error) or error, file=sys.stderr)
         sys.exit(2)
     terminal = os.dup(2)
-    outputs = os.dup(1), terminal
     sys.stdout.flush()
     os.dup2(file.fileno(), 1)
     os.dup2(file.fileno(), 2)
@@ -143,26 +139,24 @@ def _logged(log: Path) -> Iterator[None]:
             file.write(f"{mark}{line}\n")
         os.write(terminal, f"{line} (log: {log})\n".encode())
 
-    with _stoppable(), _heartbeat(log):
-        try:
-            yield
-            sys.stdout.flush()
-        except Stopped as stop:
-            end(STOPPED, f"by {stop}; what was computed is kept, and running the workflow again goes on from there")
-            signal.signal(stop.number, signal.SIG_DFL)
-            os.kill(os.getpid(), stop.number)
-        except Exception as error:
-            line = _one_line(error)
-            if line is None:
-                with suppress(OSError):
-                    traceback.print_exc(file=file)
-            end(FAILED, line or f"{type(error).__name__}: {error}")
-            # Without the interpreter's own end: it would flush what a full disk did not take, and complain.
-            os._exit(1 if line is None else 2)
-    for descriptor, original in zip((1, 2), outputs, strict=True):
-        os.dup2(original, descriptor)
-        os.close(original)
-    file.close()
+    threading.Thread(target=_beat, args=[log], daemon=True).start()
+    for number in _SIGNALS:
+        signal.signal(number, _stop)
+    try:
+        yield
+        sys.stdout.flush()
+    except Stopped as stop:
+        end(STOPPED, f"by {stop}; what was computed is kept, and running the workflow again goes on from there")
+        signal.signal(stop.number, signal.SIG_DFL)
+        os.kill(os.getpid(), stop.number)
+    except Exception as error:
+        line = _one_line(error)
+        if line is None:
+            with suppress(OSError):
+                traceback.print_exc(file=file)
+        end(FAILED, line or f"{type(error).__name__}: {error}")
+        # Without the interpreter's own end: it would flush what a full disk did not take, and complain.
+        os._exit(1 if line is None else 2)
 
 
 def _one_line(error: Exception) -> str | None:
@@ -178,30 +172,14 @@ def _ignore_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    def stop(number: int, _frame: object) -> None:
-        # Clusters repeat themselves; the second signal must not break off what the first one made the job save.
-        _ignore_signals()
-        raise Stopped(number)
-
-    before = {number: signal.signal(number, stop) for number in _SIGNALS}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+def _stop(number: int, _frame: object) -> None:
+    # Clusters repeat themselves; the second signal must not break off what the first one made the job save.
+    _ignore_signals()
+    raise Stopped(number)
 
 
-@contextmanager
-def _heartbeat(log: Path) -> Iterator[None]:
-    done = threading.Event()
-
-    def beat() -> None:
-        while not done.wait(HEARTBEAT_SECONDS):
-            with suppress(OSError):
-                os.utime(log)
-
-    threading.Thread(target=beat, daemon=True).start()
-    try:
-        yield
-    finally:
-        done.set()
+def _beat(log: Path) -> None:
+    while True:
+        time.sleep(HEARTBEAT_SECONDS)
+        with suppress(OSError):
+            os.utime(log)

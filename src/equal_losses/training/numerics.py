@@ -34,11 +34,7 @@ def reproducible(threads: int, *, compiled: bool = False) -> Iterator[None]:
         compiled: whether PyTorch's compiler is used inside, and has to keep to it as well.
     """
     deterministic = torch.utils.deterministic
-    before = (
-        torch.get_deterministic_debug_mode(),
-        deterministic.fill_uninitialized_memory,
-        torch.get_num_threads(),
-    )
+    before = torch.get_deterministic_debug_mode(), deterministic.fill_uninitialized_memory, torch.get_num_threads()
     # Where an operation has no deterministic form PyTorch warns, and the job's log keeps the warning.
     torch.set_deterministic_debug_mode("warn")
     if compiled:

@@ -15,19 +15,8 @@ from torch import Tensor
 
 from equal_losses import losses
 from equal_losses.datasets.prepared import PreparedDataset
-from equal_losses.training import stacking
+from equal_losses.training import loop, stacking
 from equal_losses.training.batches import DeviceImages, Normalization, shuffled
-from equal_losses.training.loop import (
-    build_network,
-    copies,
-    evaluate,
-    history_row,
-    mean_loss,
-    momentum_of,
-    set_learning_rate,
-    sgd,
-    train_epoch,
-)
 from equal_losses.training.numerics import as_called
 from equal_losses.training.state import TrainingState
 
@@ -58,39 +47,39 @@ def train_together(
     training, validation = (DeviceImages.load(dataset, split, device) for split in ("train", "val"))
     normalization = Normalization.of(settings, dataset, device, "train")
     loss = partial(_loss_of_each, [losses.build(member["loss"]) for member in members.values()])
-    alone = [build_network(member, dataset) for member in members.values()]
+    alone = [loop.build_network(member, dataset) for member in members.values()]
     states = start
     if states is None:
-        states = [TrainingState(0, copies(network.state_dict())) for network in alone]
+        states = [TrainingState(0, loop.copies(network.state_dict())) for network in alone]
         yield states
     for network, state in zip(alone, states, strict=True):
         network.load_state_dict(state.weights)
     few = Normalization.of(settings, dataset, torch.device("cpu"), "train")
     network = stacking.stacked(alone, few(torch.from_numpy(dataset.images("train")[:8]))).to(device)
     called = as_called(network, device, compiled=compiled, cuda_graphs=cuda_graphs)
-    optimizer = sgd(network.network, settings, stacking.fold([state.momentum for state in states]))
+    optimizer = loop.sgd(network.network, settings, stacking.fold([state.momentum for state in states]))
 
     for epoch in range(states[0].epoch, settings["epochs"] if until is None else until):
         started = time.perf_counter()
-        rate = set_learning_rate(optimizer, settings, epoch)
+        rate = loop.set_learning_rate(optimizer, settings, epoch)
         network.train()
         own = [shuffled(member, epoch, training, normalization) for member in members.values()]
         batches = (map(torch.stack, zip(*each, strict=True)) for each in zip(*own, strict=True))
-        step_losses, correct = train_epoch(called, optimizer, loss, batches, settings, partial(_clip, size))
+        step_losses, correct = loop.train_epoch(called, optimizer, loss, batches, settings, partial(_clip, size))
         means = [
-            mean_loss(own, len(training), member, epoch, rate, name)
+            loop.mean_loss(own, len(training), member, epoch, rate, name)
             for own, (name, member) in zip(step_losses, members.items(), strict=True)
         ]
         trained = zip(means, (correct.double() / len(training)).tolist(), strict=True)
         seconds = time.perf_counter() - started
-        validated = zip(*evaluate(network, loss, validation, normalization), strict=True)
+        validated = zip(*loop.evaluate(network, loss, validation, normalization), strict=True)
         seconds_each = (time.perf_counter() - started) / size
         rows = [
-            history_row(epoch, rate, *both, seconds_each, size * len(training) / seconds)
+            loop.history_row(epoch, rate, *both, seconds_each, size * len(training) / seconds)
             for both in zip(trained, validated, strict=True)
         ]
         weights = stacking.unfold(network.network.state_dict(), size)
-        momenta = stacking.unfold(momentum_of(network.network, optimizer), size)
+        momenta = stacking.unfold(loop.momentum_of(network.network, optimizer), size)
         states = [state.after(*new) for state, *new in zip(states, weights, momenta, rows, strict=True)]
         yield states
 
