@@ -15,9 +15,14 @@ from pathlib import Path
 import pytest
 import yaml
 from filelock import FileLock
+from hypothesis import settings
 
 # Several processes share the cores, and products of small matrices on all of them are many times slower than on one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# The first example of a test may import what it tests, on a machine that does other things.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 ROOT = Path(__file__).parents[1]
 # A job of the finished study writes what it imported, when it ends.

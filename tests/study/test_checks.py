@@ -30,7 +30,7 @@ RGB = {"mean": [0.5, 0.5, 0.5], "std": [0.1, 0.1, 0.1]}
         ("datasets.digits", {"kind": "digits"}, "datasets.digits.test_fraction: missing; this dataset has no test part"),
         ("datasets.digits", {"kind": "mnist", "test_fraction": 0.5}, "datasets.digits.test_fraction: 0.5; this dataset has a test part of its own"),
         # The theory
-        ("theory.landscape", [{"kinds": ["foc"], "classes": 3, "samples": 2, "dim": 5, "strength": 0.02}], "theory.landscape[0].kinds: 'foc'; allowed: cross_entropy, focal"),
+        ("theory.landscape", [{"kinds": ["foc"], "classes": 3, "samples": 2, "dim": 5, "strength": 0.02}], "theory.landscape[0].kinds: 'foc'; allowed: bce, bi_tempered"),
         ("theory.bias_sweep.lambda_b", [0, 0.1], "theory.bias_sweep.lambda_b: [0, 0.1]; expected two or more above 0"),
     ],
 )  # fmt: skip

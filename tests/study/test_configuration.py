@@ -42,7 +42,7 @@ NAME = "expected a letter, then at most 59 letters, digits, - and _"
         (f"datasets.{'a' * 61}", {"kind": "digits"}, f"datasets: name '{'a' * 61}'; {NAME}"),
         ("name", "a b", "name: 'a b'; allowed: a letter, then at most 59 letters, digits, - and _"),
         # One of a few
-        ("losses.CE.kind", "cross_entrpy", "losses.CE.kind: 'cross_entrpy' (did you mean cross_entropy?); allowed: cross_entropy, focal, "),
+        ("losses.CE.kind", "cross_entrpy", "losses.CE.kind: 'cross_entrpy' (did you mean cross_entropy?); allowed: bce, bi_tempered, "),
         ("datasets.digits.kind", "digitz", "datasets.digits.kind: 'digitz' (did you mean digits?); allowed: cifar10, "),
         ("experiments.small.network.kind", "resnet", "experiments.small.network.kind: 'resnet'"),
         ("experiments.small.dataset", "digit", "experiments.small.dataset: 'digit' (did you mean digits?); allowed: digits"),
@@ -53,6 +53,12 @@ NAME = "expected a letter, then at most 59 letters, digits, - and _"
         # A number out of range, or none
         ("losses.FL.gamma", -1, "losses.FL.gamma: -1; allowed: a number >= 0 and <= 100"),
         ("losses.MSE", {"kind": "mse", "kappa": 0, "beta": 1}, "losses.MSE.kappa: 0; allowed: a number > 0"),
+        ("losses.GCE", {"kind": "gce", "q": 1.5}, "losses.GCE.q: 1.5; allowed: a number > 0 and <= 1"),
+        ("losses.TOP", {"kind": "top_k", "k": 1.5}, "losses.TOP.k: 1.5; allowed: a whole number >= 1"),
+        ("losses.CP", {"kind": "confidence_penalty", "beta": -1}, "losses.CP.beta: -1; allowed: a number >= 0"),
+        ("losses.F", {"kind": "f_divergence", "divergence": "tv"}, "losses.F.divergence: 'tv'; allowed: TV, KL, Pearson, Jeffrey, JS"),
+        ("losses.LA", {"kind": "logit_adjustment", "prior": [1, 0]}, "losses.LA.prior[1]: 0; allowed: a number > 0"),
+        ("losses.LA", {"kind": "logit_adjustment", "prior": 2}, "losses.LA.prior: 2; allowed: a list of items, each a number > 0 or null"),
         ("experiments.small.widths", [0.5, 0], "experiments.small.widths[1]: 0; allowed: a number > 0"),
         ("experiments.small.epochs", [0], "experiments.small.epochs[0]: 0; allowed: a whole number >= 1"),
         ("experiments.small.epochs", [1.5], "experiments.small.epochs[0]: 1.5; allowed: a whole number >= 1"),

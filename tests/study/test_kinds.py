@@ -42,6 +42,28 @@ def test_keyword_only_parameters_are_its_keys(toys):
     }
 
 
+def test_annotations_say_what_is_allowed(toys):
+    toys(
+        "ball",
+        """def ball(
+            *, radius: float, layers: int = 1, colour: Literal["red", "blue"] = "red", name: str | None = None,
+            weight: Annotated[float, Gt(0), Le(9)] = 1, sizes: tuple[Annotated[int, Ge(-1)], ...] | None = None,
+            anything=1, table: Table = None, either: Table | None = None
+        ): ...\n""",
+    )
+    assert kinds.schemas("toys", "ball") == {
+        "radius": {"type": ["number"]},
+        "layers": {"type": ["integer"]},
+        "colour": {"enum": ["red", "blue"]},
+        "name": {"type": ["string", "null"]},
+        "weight": {"type": ["number"], "exclusiveMinimum": 0, "maximum": 9},
+        "sizes": {"type": ["array", "null"], "items": {"type": ["integer"], "minimum": -1}},
+        "anything": {},
+        "table": {},
+        "either": {},
+    }
+
+
 def test_positional_parameters_are_its_tables(toys):
     toys("ball", "def ball(runs, alignment, *, radius=1): ...\n")
     assert kinds.arguments("toys", "ball") == ["runs", "alignment"]

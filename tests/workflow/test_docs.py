@@ -103,7 +103,7 @@ def read(path: Path) -> dict:
 
 @dataclass(frozen=True)
 class Extended:
-    """A copy of the repository with the new parts and the README's loss, the study of all of them run."""
+    """A copy of the repository with the new parts, the study of them and of the README's loss run."""
 
     folder: Path
     outputs: dict[str, str]
@@ -111,7 +111,7 @@ class Extended:
     @property
     def workflow(self) -> Workflow:
         """The study."""
-        config = configuration.load([self.folder / "config" / "mine.yaml", self.folder / "poly.yaml"])
+        config = configuration.load([self.folder / "config" / "mine.yaml", self.folder / "poly1.yaml"])
         return Workflow(self.folder, config, self.folder)
 
     def run(self, loss: str) -> Path:
@@ -135,44 +135,40 @@ class Extended:
 @pytest.fixture(scope="module")
 def extended(tmp_path_factory) -> Extended:
     folder = copied_repository(tmp_path_factory.mktemp("extended"))
-    readme = blocks("README.md")
-    (poly,) = (block for block in readme if "def poly(" in block.text)
-    (study,) = (block for block in readme if "kind: poly" in block.text)
-    put(poly, folder)
-    overlay = {"experiments": {"mine": {"losses": ["GCE", "POLY"]}}, "theory": {"losses": ["GCE"]}}
-    (folder / "poly.yaml").write_text(yaml.safe_dump(yaml.safe_load(study.text) | overlay))
+    (study,) = (block for block in blocks("README.md") if "kind: poly1" in block.text)
+    overlay = {"experiments": {"mine": {"losses": ["TAYLOR", "POLY1"]}}, "theory": {"losses": ["TAYLOR"]}}
+    (folder / "poly1.yaml").write_text(yaml.safe_dump(yaml.safe_load(study.text) | overlay))
     outputs = work_through(
-        "docs/extending.md", folder, lambda command: command.replace("config/mine.yaml", "config/mine.yaml poly.yaml")
+        "docs/extending.md", folder, lambda command: command.replace("config/mine.yaml", "config/mine.yaml poly1.yaml")
     )
     return Extended(folder, outputs)
 
 
 @pytest.mark.parametrize("gap", [1, 200])
-def test_the_new_losses_are_their_formulas(extended, gap):
-    losses = {}
-    for kind in ("gce", "poly"):
-        path = extended.folder / "src/equal_losses/losses" / f"{kind}.py"
-        spec = importlib.util.spec_from_file_location(kind, path)
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        losses[kind] = getattr(module, kind)
+def test_the_new_loss_is_its_formula(extended, gap):
+    spec = importlib.util.spec_from_file_location("taylor", extended.folder / "src/equal_losses/losses/taylor.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
     logits = gap * torch.tensor([[2.0, 0.0, -1.0], [0.5, 1.0, 2.0]], dtype=torch.float64)
     labels = torch.tensor([0, 1])
-    log_p = (logits - logits.logsumexp(dim=1, keepdim=True)).numpy()[[0, 1], labels]
+    not_p = 1 - logits.softmax(dim=1).numpy()[[0, 1], labels]
     for reduction, total in (("mean", np.mean), ("sum", np.sum)):
-        gce = losses["gce"](logits, labels, q=0.5, reduction=reduction)
-        assert gce.item() == pytest.approx(total((1 - np.exp(log_p) ** 0.5) / 0.5))
-        poly = losses["poly"](logits, labels, epsilon=1, reduction=reduction)
-        assert poly.item() == pytest.approx(total(-log_p + (1 - np.exp(log_p))))
+        taylor = module.taylor(logits, labels, order=3, reduction=reduction)
+        assert taylor.item() == pytest.approx(total(not_p + not_p**2 / 2 + not_p**3 / 3))
+
+
+def test_the_loss_that_the_readme_shows_is_the_file():
+    (shown,) = (block.text for block in blocks("README.md") if "def poly1(" in block.text)
+    assert shown == (ROOT / "src/equal_losses/losses/poly1.py").read_text()
 
 
 def test_the_new_parts_are_what_was_run(extended):
-    settings = {loss: read(extended.run(loss) / "run.json")["settings"] for loss in ("GCE", "POLY")}
-    assert settings["GCE"]["loss"] == {"kind": "gce", "q": 0.5, "reduction": "mean"}
-    assert settings["POLY"]["loss"] == {"kind": "poly", "epsilon": 1, "reduction": "mean"}
-    assert settings["GCE"]["network"] == {"kind": "mlp", "depth": 3, "width": 0.5}
+    settings = {loss: read(extended.run(loss) / "run.json")["settings"] for loss in ("TAYLOR", "POLY1")}
+    assert settings["TAYLOR"]["loss"] == {"kind": "taylor", "order": 3, "reduction": "mean"}
+    assert settings["POLY1"]["loss"] == {"kind": "poly1", "epsilon": 1, "reduction": "mean"}
+    assert settings["TAYLOR"]["network"] == {"kind": "mlp", "depth": 3, "width": 0.5}
     finals = {loss: weights.load(extended.run(loss) / "final.safetensors")[0] for loss in settings}
-    shapes = [tuple(tensor.shape) for tensor in finals["GCE"].values() if tensor.ndim == 2]
+    shapes = [tuple(tensor.shape) for tensor in finals["TAYLOR"].values() if tensor.ndim == 2]
     assert sorted(shapes) == [(3, 64), (64, 64), (64, 64), (64, 64)]
     assert not torch.equal(*(final["classifier.weight"] for final in finals.values()))
 
@@ -192,7 +188,7 @@ def test_the_new_dataset_is_the_arrays(extended):
 
 def test_the_new_metric_is_in_the_tables(extended):
     runs = extended.table("runs").set_index(["loss", "seed"])
-    for loss in ("GCE", "POLY"):
+    for loss in ("TAYLOR", "POLY1"):
         (features,) = extended.run(loss).glob("features/*/features.npz")
         with np.load(features) as arrays:
             (last,) = np.flatnonzero(arrays["snapshot"] == "30")
@@ -205,10 +201,10 @@ def test_the_new_metric_is_in_the_tables(extended):
 
 def test_the_new_table_is_made_from_the_runs(extended):
     runs, angles = extended.table("runs"), extended.table("angles").set_index("loss")
-    assert list(angles.index) == ["GCE", "POLY"]
-    values = runs[runs["loss"] == "GCE"]["equiangularity_weights"]
-    assert angles.loc["GCE", "mean"] == pytest.approx(values.mean())
-    assert (angles.loc["GCE", "lowest"], angles.loc["GCE", "highest"]) == (values.min(), values.max())
+    assert list(angles.index) == ["TAYLOR", "POLY1"]
+    values = runs[runs["loss"] == "TAYLOR"]["equiangularity_weights"]
+    assert angles.loc["TAYLOR", "mean"] == pytest.approx(values.mean())
+    assert (angles.loc["TAYLOR", "lowest"], angles.loc["TAYLOR", "highest"]) == (values.min(), values.max())
 
 
 def test_the_new_figure_is_drawn(extended):
@@ -225,7 +221,7 @@ def test_the_new_claim_is_decided(extended):
     ledger = pd.read_csv(extended.workflow.results / "studies" / "mine" / "claims.csv")
     claim = ledger[ledger["name"] == "equal_angles"].set_index("subject")
     worst = extended.table("runs").groupby("loss")["equiangularity_weights"].max()
-    for loss in ("GCE", "POLY"):
+    for loss in ("TAYLOR", "POLY1"):
         assert claim.loc[loss, "numbers"].startswith(f"largest deviation {worst[loss]:.4f}")
         assert "0.2 or less from -1/(K-1)" in claim.loc[loss, "rule"]
     assert set(claim["verdict"]) <= {"supported", "not supported"}, "two seeds that fit their training data"
@@ -233,21 +229,21 @@ def test_the_new_claim_is_decided(extended):
 
 def test_the_theory_knows_the_new_loss(extended):
     (command,) = (command for command in extended.outputs if "contrastive" in command)
-    assert json.loads(extended.outputs[command])["loss"] == "gce"
+    assert json.loads(extended.outputs[command])["loss"] == "taylor"
     minima = pd.read_csv(extended.workflow.results / "studies" / "mine" / "theory" / "tables" / "minima.csv")
-    assert set(minima["loss"]) == {"GCE"}
+    assert set(minima["loss"]) == {"TAYLOR"}
 
 
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ("{kind: gce, q: 2}", "losses.GCE.q: 2; allowed: a number > 0 and <= 1"),
-        ("{kind: gce, p: 1}", "losses.GCE.p: unknown key; allowed: kind, q, reduction"),
+        ("{kind: taylor, order: 0}", "losses.TAYLOR.order: 0; allowed: a whole number >= 1"),
+        ("{kind: taylor, p: 1}", "losses.TAYLOR.p: unknown key; allowed: kind, order, reduction"),
     ],
 )
 def test_the_keys_of_the_new_loss_are_checked(extended, keys, message):
     wrong = yaml.safe_load((extended.folder / "config" / "mine.yaml").read_text())
-    wrong["losses"]["GCE"] = yaml.safe_load(keys)
+    wrong["losses"]["TAYLOR"] = yaml.safe_load(keys)
     (extended.folder / "wrong.yaml").write_text(yaml.safe_dump(wrong))
     result = shell("equal-losses status wrong.yaml", extended.folder, check=False)
     assert (result.returncode, result.stderr) == (2, f"equal-losses: {message}\n")
@@ -261,7 +257,7 @@ THEORY = {"theory_tables": 1, "theory_figure": 7}
     ("file", "old", "new", "jobs"),
     [
         (
-            *("losses/gce.py", "log_p) / q", "log_p) / (q * 1)"),
+            *("losses/taylor.py", "/ i for", "/ (i * 1) for"),
             {"train": 2, "extract_features": 2, "nc_metrics": 2} | SUMMARY | THEORY,
         ),
         ("statistics/angles.py", '"mean"', '"median"', {"table": 1, "figure": 1, "page": 1, "all": 1}),
@@ -278,7 +274,7 @@ def test_a_changed_metric_is_measured_again_and_nothing_is_trained(extended):
 
 
 def test_a_new_file_beside_the_others_runs_nothing_again(extended):
-    edited = (extended.folder / "src/equal_losses/losses/gce.py").read_text().replace("gce", "another")
+    edited = (extended.folder / "src/equal_losses/losses/taylor.py").read_text().replace("taylor", "another")
     (extended.folder / "src/equal_losses/losses/another.py").write_text(edited)
     assert extended.workflow.planned() == {}
 

@@ -7,7 +7,8 @@ import math
 from collections.abc import Callable, Mapping
 
 from equal_losses.running.errors import InputError
-from equal_losses.study.kinds import REQUIRED, kinds, parameters
+from equal_losses.study import configuration
+from equal_losses.study.kinds import REQUIRED, kinds, parameters, schemas
 
 # The paper's names of its losses and their parameters; other names are kinds.
 PAPER_LOSSES = {
@@ -27,9 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser, seed: str) -> None:
     losses = _losses()
     names = f"{', '.join(PAPER_LOSSES)} (with the paper's parameters), {', '.join(losses)}"
     parser.add_argument("--loss", required=True, metavar="NAME", help=names)
-    for parameter, default in {key: value for accepted in losses.values() for key, value in accepted.items()}.items():
-        convert = str if isinstance(default, str) else float
-        parser.add_argument(_option(parameter), type=convert, help=f"parameter of {_users(parameter, losses)}")
+    # Text, because parameters of one name may be of two types; the loss says what it becomes.
+    for parameter, schema in {key: value for accepted in losses.values() for key, value in accepted.items()}.items():
+        several = {"nargs": "+"} if "array" in schema.get("type", ()) else {}
+        parser.add_argument(_option(parameter), help=f"parameter of {_users(parameter, losses)}", **several)
     parser.add_argument("--seed", type=int, default=0, help=f"{seed} (default 0)")
 
 
@@ -37,7 +39,7 @@ def loss_and_seed(options: argparse.Namespace) -> tuple[dict, int]:
     """The loss as `build` takes it, with every parameter that was given or that the paper gives, and the seed.
 
     Raises:
-        InputError: for an unknown loss, a parameter that is not the loss's, is missing or is not finite, or a negative
+        InputError: for an unknown loss, a parameter that is not the loss's, is missing or out of range, or a negative
             seed.
     """
     losses = _losses()
@@ -52,10 +54,8 @@ def loss_and_seed(options: argparse.Namespace) -> tuple[dict, int]:
         if parameter not in accepted:
             users = _users(parameter, losses)
             raise InputError(f"{_option(parameter)}: not a parameter of {options.loss}; allowed with: {users}")
-        if isinstance(value, float) and not math.isfinite(value):
-            raise InputError(f"{_option(parameter)}: {value}; allowed: finite numbers")
-        loss[parameter] = value
-    for parameter, default in accepted.items():
+        loss[parameter] = configuration.checked(value, accepted[parameter], _option(parameter))
+    for parameter, default in parameters("losses", loss["kind"]).items():
         if default is REQUIRED and parameter not in loss:
             raise InputError(f"{_option(parameter)}: missing; {options.loss} has no default for it")
     if options.seed < 0:
@@ -63,8 +63,8 @@ def loss_and_seed(options: argparse.Namespace) -> tuple[dict, int]:
     return loss, options.seed
 
 
-def build(loss: Mapping) -> Callable:
-    """The loss itself, which is tried on one sample: it may reject the value of a parameter only when it is called.
+def build(loss: Mapping, classes: int) -> Callable:
+    """The loss itself, which is tried on one sample: some values of parameters do not fit a number of classes.
 
     Raises:
         InputError: where the loss raises an error, or is not finite.
@@ -75,7 +75,7 @@ def build(loss: Mapping) -> Callable:
 
     built = losses.build(loss)
     try:
-        value = built(torch.zeros(1, 2, dtype=torch.float64), torch.tensor([0])).item()
+        value = built(torch.zeros(1, max(classes, 2), dtype=torch.float64), torch.tensor([0])).item()
     except (ValueError, RuntimeError) as error:
         raise InputError(f"--loss: {loss['name']}: {' '.join(str(error).split())}") from error
     if not math.isfinite(value):
@@ -83,15 +83,15 @@ def build(loss: Mapping) -> Callable:
     return built
 
 
-def _losses() -> dict[str, dict[str, object]]:
-    """Kinds of losses and their parameters, except the reduction, which is the mean here."""
+def _losses() -> dict[str, dict[str, dict]]:
+    """Kinds of losses and the schemas of their parameters, except the reduction, which is the mean here."""
     return {
-        kind: {key: default for key, default in parameters("losses", kind).items() if key != "reduction"}
+        kind: {key: schema for key, schema in schemas("losses", kind).items() if key != "reduction"}
         for kind in kinds("losses")
     }
 
 
-def _users(parameter: str, losses: dict[str, dict[str, object]]) -> str:
+def _users(parameter: str, losses: dict[str, dict[str, dict]]) -> str:
     return ", ".join(kind for kind, accepted in losses.items() if parameter in accepted)
 
 

@@ -30,5 +30,5 @@ def run(options: argparse.Namespace) -> None:
         raise InputError(f"--samples: {options.samples}; allowed: at least 1")
     from equal_losses.theory.contrastive import check_contrastive
 
-    report = check_contrastive(_loss_arguments.build(loss), options.classes, options.samples, seed)
+    report = check_contrastive(_loss_arguments.build(loss, options.classes), options.classes, options.samples, seed)
     print_json({"loss": loss["name"], "kind": loss["kind"]} | report)

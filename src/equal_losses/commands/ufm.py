@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> None:
     from equal_losses.theory.model import METRICS, UNKNOWN, measure, prediction
 
     model = ufm.UnconstrainedFeatureModel(
-        _loss_arguments.build(loss),
+        _loss_arguments.build(loss, options.classes),
         options.classes,
         options.samples,
         options.dim,

@@ -3,7 +3,9 @@
 A loss is a function `loss(logits, labels, *, ..., reduction)`:
 
 - `logits`: N x K, floating point; `labels`: N, int64, in 0..K-1;
-- its own parameters are keywords, each a number or a string, and become the keys of a loss in the configuration;
+- its own parameters are keywords, which become the keys of a loss in the configuration. Their annotations say what is
+  allowed there: `Annotated[float, Gt(0), Le(1)]`, with the bounds of the package annotated_types, or
+  `Literal["sum", "mean"]`;
 - `reduction` is "mean" or "sum", over the batch; the loss is a scalar.
 
 A new loss is one file here, whose function has the file's name, and that name as `kind` in the configuration.

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
+from annotated_types import Gt
 from torch import Tensor
 
 from equal_losses.losses._reduction import reduced
@@ -9,14 +12,18 @@ def mse(
     logits: Tensor,
     labels: Tensor,
     *,
-    kappa: float,
-    beta: float,
-    class_reduction: str = "sum",
+    kappa: Annotated[float, Gt(0)],
+    beta: Annotated[float, Gt(0)],
+    class_reduction: Literal["sum", "mean"] = "sum",
     reduction: str = "mean",
 ) -> Tensor:
     """Rescaled mean square error, Eq. (6): kappa (z_k - beta)^2 + sum over the other classes of z_l^2.
 
-    `class_reduction="mean"` divides by the number of classes, as the authors' released code does.
+    Args:
+        kappa: weight of the true class, above 0; 1 in the paper.
+        beta: target of the true logit, above 0; 15 in the paper.
+        class_reduction: "sum", the default, or "mean", which divides by the number of classes, as the authors' released
+            code does.
     """
     if class_reduction not in ("sum", "mean"):
         raise ValueError(f"class_reduction is {class_reduction!r}; allowed: sum, mean")

@@ -298,7 +298,20 @@ def _with_kind(
     for key, default in parameters.items():
         if default is kinds.REQUIRED and key not in options:
             raise InputError(f"{where}.{key}: missing; kind {options['kind']} has no default for it")
-    return {**{key: value for key, value in parameters.items() if value is not kinds.REQUIRED}, **options}
+    filled = {**{key: value for key, value in parameters.items() if value is not kinds.REQUIRED}, **options}
+    return checked(filled, {"properties": kinds.schemas(package, options["kind"])}, where)
+
+
+def checked(value: object, schema: Mapping, where: str) -> object:
+    """A value that a schema allows, with numbers that arrived as text as numbers.
+
+    Raises:
+        InputError: what it is, and what is allowed.
+    """
+    value = _completed(value, schema, fill=False)
+    _check_finite(value, where)
+    _check(value, schema, where)
+    return value
 
 
 def _check_experiment(experiment: dict, where: str, config: Mapping, mistakes: _Mistakes) -> None:

@@ -13,6 +13,10 @@ from equal_losses.running.sources import ROOT
 
 REQUIRED = object()  # stands for the default of a parameter that has none
 
+# What annotations are in JSON Schema: types, and bounds by their names in `annotated_types`.
+_TYPES = {"bool": "boolean", "int": "integer", "float": "number", "str": "string"}
+_BOUNDS = {"Ge": "minimum", "Gt": "exclusiveMinimum", "Le": "maximum", "Lt": "exclusiveMaximum"}
+
 
 def kinds(package: str) -> list[str]:
     """Names of the kinds of a package ("losses", "figures.experiment"), sorted."""
@@ -38,6 +42,11 @@ def parameters(package: str, kind: str) -> dict[str, object]:
     }
 
 
+def schemas(package: str, kind: str) -> dict[str, dict]:
+    """JSON schemas of the keyword-only parameters, from their annotations, such as `Annotated[float, Gt(0)]`."""
+    return {argument.arg: _schema(argument.annotation) for argument in _function(package, kind).args.kwonlyargs}
+
+
 def arguments(package: str, kind: str) -> list[str]:
     """Names of the positional parameters: of a figure, the tables that it is drawn from."""
     return [argument.arg for argument in _function(package, kind).args.args]
@@ -57,6 +66,26 @@ def constant(package: str, kind: str, name: str) -> object:
         ]:
             return ast.literal_eval(node.value)
     return None
+
+
+def _schema(annotation: ast.expr | None) -> dict:
+    """What an annotation allows; everything, where it is no number, text, list of one or choice of these."""
+    match annotation:
+        case ast.Name(id=name) if name in _TYPES:
+            return {"type": [_TYPES[name]]}
+        case ast.Constant(value=None):
+            return {"type": ["null"]}
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            parts = [_schema(left), _schema(right)]
+            known = all("type" in part for part in parts)
+            return parts[0] | parts[1] | {"type": [name for part in parts for name in part["type"]]} if known else {}
+        case ast.Subscript(value=ast.Name(id="Annotated"), slice=ast.Tuple(elts=[inner, *bounds])):
+            return _schema(inner) | {_BOUNDS[bound.func.id]: ast.literal_eval(bound.args[0]) for bound in bounds}
+        case ast.Subscript(value=ast.Name(id="Literal"), slice=ast.Tuple(elts=values)):
+            return {"enum": [ast.literal_eval(value) for value in values]}
+        case ast.Subscript(value=ast.Name(id="tuple"), slice=ast.Tuple(elts=[inner, ast.Constant()])):
+            return {"type": ["array"], "items": _schema(inner)}
+    return {}
 
 
 def _function(package: str, kind: str) -> ast.FunctionDef | None:
