@@ -36,7 +36,7 @@ ROOT = Path(workflow.modifier.path_modifier.prefix or "")
 
 try:
     if workflow.modifier.is_main_snakefile():  # the files of a workflow that uses this one as a module are its own
-        configuration.check_files(workflow.configfiles)
+        configuration.load(workflow.configfiles)
     study = Study(config)
     if workflow.is_main_process:
         listings = listing.found(study)

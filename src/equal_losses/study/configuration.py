@@ -36,18 +36,12 @@ def load(paths: Iterable[str | Path]) -> dict:
     """Read configuration files and merge them in order: mappings key by key, anything else replaced.
 
     Raises:
-        InputError: where a file cannot be read, is not a mapping or has a key twice.
+        InputError: where a file cannot be read, is not a mapping or has a key twice, of which YAML keeps the last.
     """
     merged: dict = {}
     for path in paths:
         merged = _merged(merged, _read(Path(path)))
     return merged
-
-
-def check_files(paths: Iterable[str | Path]) -> None:
-    """Raise InputError where a file has a key twice: YAML keeps the last one and says nothing."""
-    for path in paths:
-        _read(Path(path))
 
 
 def validated(config: Mapping) -> dict:
@@ -62,15 +56,15 @@ def validated(config: Mapping) -> dict:
     _check_finite(config, "")
     defaults = config.get("defaults") or {}
     config = {key: value for key, value in config.items() if key != "defaults"}
-    experiment = schema["$defs"]["experiment"]
-    _check(_completed(defaults, {**experiment, "required": []}, fill=False), {**experiment, "required": []}, "defaults")
+    experiment = {**schema["$defs"]["experiment"], "required": []}
+    _check(_completed(defaults, experiment), experiment, "defaults")
     if isinstance(config.get("experiments"), Mapping):
         config["experiments"] = {
             name: _merged(defaults, value) if isinstance(value, Mapping) else value
             for name, value in config["experiments"].items()
             if value is not None  # how an overlay takes an experiment out
         }
-    config = _completed(config, schema, fill=True)
+    config = _completed(config, schema)
     _check_finite(config, "")  # again, because text became numbers
     _check(config, schema, "")
     mistakes = _Mistakes()
@@ -79,7 +73,7 @@ def validated(config: Mapping) -> dict:
             config["losses"][name] = _with_kind(loss, f"losses.{name}", "losses")
     for name, dataset in config["datasets"].items():
         with mistakes.noted():
-            config["datasets"][name] = _with_kind(dataset, f"datasets.{name}", "datasets", common=SPLIT_KEYS)
+            config["datasets"][name] = _with_kind(dataset, f"datasets.{name}", "datasets", SPLIT_KEYS)
     for name, experiment in config["experiments"].items():
         _check_experiment(experiment, f"experiments.{name}", config, mistakes)
     mistakes.raised()
@@ -163,8 +157,8 @@ def _merged(base: object, over: object) -> object:
     return over
 
 
-def _completed(value: object, schema: Mapping, *, fill: bool) -> object:
-    """A deep copy of `value` with text that should be a number turned into one and, if `fill`, defaults filled in."""
+def _completed(value: object, schema: Mapping) -> object:
+    """A deep copy of `value` with text that should be a number turned into one, and defaults filled in."""
     if "$ref" in schema:
         schema = _schema()["$defs"][schema["$ref"].removeprefix("#/$defs/")]
     types = schema.get("type", [])
@@ -174,17 +168,13 @@ def _completed(value: object, schema: Mapping, *, fill: bool) -> object:
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return int(value)  # 3 and 3.0 are one number, and have one key
     if isinstance(value, list):
-        return [_completed(item, schema.get("items", {}), fill=fill) for item in value]
+        return [_completed(item, schema.get("items", {})) for item in value]
     if isinstance(value, Mapping):
         properties = schema.get("properties", {})
         others = schema.get("additionalProperties")
         others = others if isinstance(others, Mapping) else {}
-        completed = {key: _completed(item, properties.get(key, others), fill=fill) for key, item in value.items()}
-        if fill:
-            for key, part in properties.items():
-                if key not in completed and "default" in part:
-                    completed[key] = _completed(part["default"], part, fill=True)
-        return completed
+        defaults = {key: part["default"] for key, part in properties.items() if "default" in part}
+        return {key: _completed(item, properties.get(key, others)) for key, item in {**defaults, **value}.items()}
     return value
 
 
@@ -276,39 +266,33 @@ def _closest(word: str, allowed: Iterable[str]) -> str:
     return f" (did you mean {close[0]}?)" if close else ""
 
 
-def _with_kind(
-    options: Mapping,
-    where: str,
-    package: str,
-    *,
-    common: tuple[str, ...] = (),
-    given: tuple[str, ...] = (),
-) -> dict:
+def _with_kind(options: dict, where: str, package: str, common: Iterable[str] = (), given: Iterable[str] = ()) -> dict:
     """Options completed with the defaults of the function that their kind names.
 
     `common` keys belong to every kind; `given` parameters of the function come from elsewhere (the grid, the data).
     """
     _one_of(options["kind"], kinds.kinds(package), f"{where}.kind")
-    every = kinds.parameters(package, options["kind"])
-    parameters = {key: default for key, default in every.items() if key not in given}
-    for key in options:
-        if key not in {"kind", *common, *parameters}:
-            allowed = ", ".join(sorted({"kind", *common, *parameters}))
-            raise InputError(f"{where}.{key}: unknown key{_closest(key, parameters)}; allowed: {allowed}")
-    for key, default in parameters.items():
-        if default is kinds.REQUIRED and key not in options:
-            raise InputError(f"{where}.{key}: missing; kind {options['kind']} has no default for it")
-    filled = {**{key: value for key, value in parameters.items() if value is not kinds.REQUIRED}, **options}
-    return checked(filled, {"properties": kinds.schemas(package, options["kind"])}, where)
+    schemas = kinds.schemas(package, options["kind"])
+    parameters = {
+        key: schemas.get(key, {}) | ({} if default is kinds.REQUIRED else {"default": default})
+        for key, default in kinds.parameters(package, options["kind"]).items()
+        if key not in given
+    }
+    schema = {
+        "properties": {key: {} for key in ("kind", *common)} | parameters,
+        "required": [key for key, part in parameters.items() if "default" not in part],
+        "additionalProperties": False,
+    }
+    return checked(options, schema, where)
 
 
 def checked(value: object, schema: Mapping, where: str) -> object:
-    """A value that a schema allows, with numbers that arrived as text as numbers.
+    """A value that a schema allows, with numbers that arrived as text as numbers, and defaults filled in.
 
     Raises:
         InputError: what it is, and what is allowed.
     """
-    value = _completed(value, schema, fill=False)
+    value = _completed(value, schema)
     _check_finite(value, where)
     _check(value, schema, where)
     return value
