@@ -137,18 +137,8 @@ def mark():
 
 
 wildcard_constraints:
-    key="[0-9a-f]{20}",
-    features_key="[0-9a-f]{20}",
-    metrics_key="[0-9a-f]{20}",
-    dataset="[^/]+",
-    experiment="[^/]+",
-    loss="[^/]+",
-    width="[^/]+",
-    epochs="[^/]+",
-    seed="[^/]+",
-    to="[^/]+",
-    decay="[^/]+",
+    **dict.fromkeys("dataset experiment loss width epochs seed to decay number table figure".split(), "[^/]+"),
+    key=KEY,
+    features_key=KEY,
+    metrics_key=KEY,
     study=re.escape(study.name),
-    number="[^/]+",
-    table="[^/]+",
-    figure="[^/]+",

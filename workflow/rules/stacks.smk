@@ -2,7 +2,7 @@
 # each run are in a folder below the stack's; the stack's record names them all.
 
 
-rule train_stack_trunk:
+use rule train_trunk as train_stack_trunk with:
     input:
         unpack(inputs(STACK_TRUNK)),
     output:
@@ -11,22 +11,9 @@ rule train_stack_trunk:
         key=temp(f"{STACK_TRUNK}/key.json"),
     log:
         f"{STACK_TRUNK}/train_trunk.log",
-    priority: goes_on
-    conda:
-        "../../envs/environment.yaml"
-    threads: study.compute["threads"]
-    resources:
-        gpu=study.gpus,
-        mem_mb=memory,
-        runtime=minutes,
-    params:
-        step=task,
-        compute=compute,
-    script:
-        "../scripts/train_stack.py"
 
 
-rule train_stack:
+use rule train as train_stack with:
     input:
         unpack(inputs(STACK)),
     output:
@@ -34,39 +21,16 @@ rule train_stack:
         key=f"{STACK}/key.json",
     log:
         f"{STACK}/train.log",
-    priority: 2
-    conda:
-        "../../envs/environment.yaml"
-    threads: study.compute["threads"]
-    resources:
-        gpu=study.gpus,
-        mem_mb=memory,
-        runtime=minutes,
-    params:
-        step=task,
-        compute=compute,
-    script:
-        "../scripts/train_stack.py"
+    wildcard_constraints:
+        experiment=LINKED,
 
 
-rule extract_stack:
+use rule extract_features as extract_stack with:
     input:
         unpack(inputs(f"{STACK}/{FEATURES}")),
     output:
         key=f"{STACK}/{FEATURES}/key.json",
     log:
         f"{STACK}/{FEATURES}/extract_features.log",
-    priority: 3
-    conda:
-        "../../envs/environment.yaml"
-    threads: study.compute["threads"]
-    resources:
-        gpu=study.gpus,
-        mem_mb=memory,
-        runtime=minutes,
-    params:
-        step=task,
-        compute=compute,
-        keep_snapshots=keep_snapshots,
-    script:
-        "../scripts/extract_stack.py"
+    wildcard_constraints:
+        experiment=LINKED,

@@ -1,4 +1,5 @@
-# A run, trained by itself: (loss, width, epochs, seed) of an experiment.
+# A run, trained by itself: (loss, width, epochs, seed) of an experiment. Candidates of a tuned weight decay and stacks are
+# trained by the same rules at other places, and stacks by scripts of their own, so the script is the one of the step.
 
 
 rule train_trunk:
@@ -23,7 +24,7 @@ rule train_trunk:
         step=task,
         compute=compute,
     script:
-        "../scripts/train.py"
+        "../scripts/{params.step[script]}"
 
 
 rule train:
@@ -53,7 +54,7 @@ rule train:
         step=task,
         compute=compute,
     script:
-        "../scripts/train.py"
+        "../scripts/{params.step[script]}"
 
 
 rule extract_features:
@@ -80,4 +81,4 @@ rule extract_features:
         compute=compute,
         keep_snapshots=keep_snapshots,
     script:
-        "../scripts/extract_features.py"
+        "../scripts/{params.step[script]}"

@@ -11,13 +11,11 @@ from pathlib import Path
 
 from equal_losses.commands import opening
 from equal_losses.study.keys import Steps
-from equal_losses.study.paths import RESULTS
+from equal_losses.study.paths import KEY, RESULTS
 
 # Results whose folders are named by keys, and results with names of their own, by study or experiment.
 KEYED = ("datasets", "trunks", "runs", "stacks", "tuning")
 NAMED = ("tables", "figures", "studies")
-
-KEY = r"[0-9a-f]{20}"
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:

@@ -6,6 +6,7 @@ A folder named `{key}` holds what that key names, and its record; what has a nam
 from __future__ import annotations
 
 RESULTS = "results"
+KEY = "[0-9a-f]{20}"
 
 DATASET = f"{RESULTS}/datasets/{{dataset}}/{{key}}"
 DATASET_LISTING = f"{RESULTS}/datasets/{{dataset}}/files.{{key}}.json"

@@ -28,12 +28,14 @@ class Step:
         place: path of the result, with `{key}` where its key is to be; without, the result has a name of its own.
         ingredients: settings, code and inputs; their digest is the key.
         inputs: what the job reads, by name.
+        script: file of `workflow/scripts` that does it.
         subject: the part of the grid that it is about.
     """
 
     place: str
     ingredients: dict
     inputs: Mapping[str, Files]
+    script: str
     subject: Any = None
 
     @cached_property
@@ -73,4 +75,5 @@ class Step:
     @property
     def for_job(self) -> dict:
         """The rule's parameter `step` (see `shell.job`)."""
-        return {"ingredients": self.ingredients, "expected": {name: each.keys for name, each in self.inputs.items()}}
+        expected = {name: each.keys for name, each in self.inputs.items()}
+        return {"script": self.script, "ingredients": self.ingredients, "expected": expected}
