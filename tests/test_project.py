@@ -98,7 +98,6 @@ READ_TABLES = [
 ]
 USE_NETWORKS = [
     "extract_features.py",
-    "extract_stack.py",
     "train.py",
     "train_stack.py",
 ]

@@ -11,7 +11,7 @@ import pytest
 from equal_losses.page import content
 from equal_losses.running import records
 from equal_losses.study import keys, kinds
-from equal_losses.study.grid import CHOSEN, Run, Study, Trunk
+from equal_losses.study.grid import CHOSEN, Run, Study
 from equal_losses.study.keys import Steps
 from equal_losses.study.step import Step
 
@@ -412,16 +412,15 @@ def made_by(step: Step) -> Callable[[str], bool]:
     """Whether the step's rule makes a file of this name."""
     script = next(path for path in step.ingredients["code"] if path.startswith(keys.SCRIPTS)).split("/")[-1]
     run = {"history.csv", "best.safetensors", "final.safetensors", "run.json"}
-    trained = {"snapshots.safetensors"} | ({"state.safetensors"} if isinstance(step.subject, Trunk) else set())
-    linked = {"features.npz"} if "/features/" in step.path else run
+    trained = {"state.safetensors"} if "/trunks/" in step.path else set() if "/stacks/" in step.path else run
+    features = set() if "/stacks/" in step.path else {"features.npz"}
     names = {
         "prepare_dataset.py": set(keys.DATASET_FILES),
-        "train.py": trained if isinstance(step.subject, Trunk) else trained | run,
-        "train_stack.py": trained,
+        "train.py": trained | {"snapshots.safetensors"},
+        "train_stack.py": trained | {"snapshots.safetensors"},
         "choose_weight_decay.py": {"weight_decay.json"},
-        "extract_features.py": {"features.npz"},
-        "extract_stack.py": set(),
-        "link.py": linked,
+        "extract_features.py": features,
+        "link.py": features if "/features/" in step.path else run,
         "figure.py": {".pdf", ".png"},
     }.get(script, {".csv"})
     return (names | ({"key.json"} if step.is_keyed else set())).__contains__

@@ -57,7 +57,7 @@ class Training:
 
     Args:
         place: the folder that its folder is in.
-        script: a key of `RESULTS`.
+        script: a key of `RESULTS`: the script, and whether it trains a trunk.
         settings: those of the task, but for `snapshot_epochs`.
         snapshots: epochs of the snapshots.
         trunk: what it goes on from.
@@ -84,7 +84,7 @@ class Training:
         results = OF_A_TRUNK if "to" in settings else RESULTS[script]
         self.outputs = [self.folder / name for name in (*results, RECORD)]
         self.terminal = place / f"{self.key}.terminal"
-        self._script = ROOT / "workflow" / "scripts" / f"{script}.py"
+        self._script = ROOT / "workflow" / "scripts" / f"{script.removesuffix('_trunk')}.py"
         files, expected = {"dataset": data.files}, {"dataset": digest(DATA)}
         if trunk is not None:
             files["trunk"], expected["trunk"] = trunk.outputs, trunk.key

@@ -1,5 +1,4 @@
-# A run, trained by itself: (loss, width, epochs, seed) of an experiment. Candidates of a tuned weight decay and stacks are
-# trained by the same rules at other places, and stacks by scripts of their own, so the script is the one of the step.
+# A run, trained by itself: (loss, width, epochs, seed) of an experiment.
 
 
 rule train_trunk:
@@ -23,6 +22,7 @@ rule train_trunk:
     params:
         step=task,
         compute=compute,
+    # That of runs or that of stacks, which are trained by the same rules at other places.
     script:
         "../scripts/{params.step[script]}"
 
@@ -81,4 +81,4 @@ rule extract_features:
         compute=compute,
         keep_snapshots=keep_snapshots,
     script:
-        "../scripts/{params.step[script]}"
+        "../scripts/extract_features.py"

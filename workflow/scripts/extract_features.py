@@ -1,25 +1,32 @@
-"""Rules extract_features and extract_candidate: the weights of a run's snapshots to what the metrics need."""
+"""Rules extract_features, extract_candidate and extract_stack: the weights of snapshots to what the metrics need."""
 
 from pathlib import Path
 
 from equal_losses.running.gpus import lease
+from equal_losses.running.records import check
 from equal_losses.running.shell import job
 
-compute = snakemake.params.compute
+source, compute = snakemake.input, snakemake.params.compute
 
 with job(snakemake) as task, lease(compute["device"]):
     from equal_losses.datasets.prepared import PreparedDataset
     from equal_losses.metrics import extraction
 
-    snapshots, best = map(Path, snakemake.input.weights)
-    extraction.write_features(
-        Path(snakemake.output.features),
-        task.settings["run"],
-        PreparedDataset.open(snakemake.input.dataset[0]),
-        extraction.snapshots_of_run(snapshots, best, task.settings["snapshot_epochs"]),
-        augmented=task.settings["augmented"],
-        compute=compute,
-    )
-    task.seal()
+    dataset, snapshots = PreparedDataset.open(source.dataset[0]), Path(source.weights[0])
+    # A run that was trained by itself has its files in the folder of the training, a member of a stack in one below.
+    members = task.settings.get("members") or {"": task.settings["run"]}
+    written = [task.folder / name / "features.npz" for name in members]
+    for place, ((name, settings), path) in enumerate(zip(members.items(), written, strict=True)):
+        best = snapshots.parent / name / "best.safetensors"
+        check(best, task.ingredients["inputs"]["weights"])
+        extraction.write_features(
+            path,
+            settings,
+            dataset,
+            extraction.snapshots_of_run(snapshots, best, task.settings["snapshot_epochs"], name and f"{place}/"),
+            augmented=task.settings["augmented"],
+            compute=compute,
+        )
+    task.seal(*(path for path in written if path not in task.outputs))
     if not snakemake.params.keep_snapshots:
         snapshots.unlink()

@@ -215,17 +215,15 @@ class Steps:
 
     def _features(self, step: Step) -> Step:
         training = step.subject
-        is_stack = isinstance(training, Stack)
         settings = {
             **_trained(training, "measured_settings"),
             "snapshot_epochs": training.snapshot_epochs,
             "augmented": training.experiment.config["augmented_features"],
         }
-        weights = Files(step, "snapshots.safetensors", RECORD if is_stack else "best.safetensors")
-        inputs = {**self._images(training), "weights": weights}
-        script = "extract_stack.py" if is_stack else "extract_features.py"
+        best = RECORD if isinstance(training, Stack) else "best.safetensors"
+        inputs = {**self._images(training), "weights": Files(step, "snapshots.safetensors", best)}
         network = ("networks", training.experiment.config["network"]["kind"])
-        return self._step(f"{step.path}/features/{{key}}", script, settings, inputs, training, network)
+        return self._step(f"{step.path}/features/{{key}}", "extract_features.py", settings, inputs, training, network)
 
     def _link(self, place: str, run: Run, sources: list[Step], inputs: dict[str, Files]) -> Step:
         inputs = {**inputs, "sources": Files(sources, RECORD)}
