@@ -15,6 +15,7 @@ from equal_losses.statistics.correlation import correlation
 from equal_losses.statistics.equivalence import equivalence
 
 from ..statistics.experiments import alignment_of, runs_on_disk
+from .legible import assert_legible, tick_labels
 
 KINDS = [module.name for module in pkgutil.iter_modules(experiment.__path__) if not module.name.startswith("_")]
 
@@ -58,10 +59,40 @@ def test_every_figure_says_of_which_experiment_it_is(toy, kind):
     assert drawn(kind, toy).get_suptitle().startswith("toy: ")
 
 
+@pytest.fixture(scope="module")
+def smallest(toy) -> dict[str, pd.DataFrame]:
+    """One loss, width, budget and seed."""
+    only = "loss == 'CE' and width == 1 and epochs == 8 and seed == 1"
+    return tables_of(toy["runs"].query(only), toy["trajectories"].query(only))
+
+
+@pytest.fixture(scope="module")
+def largest(toy) -> dict[str, pd.DataFrame]:
+    """As many losses as have a style."""
+    names = [f"loss_{number}" for number in range(24)]
+    runs, trajectories = (
+        pd.concat([toy[table].query("loss == 'CE'").assign(loss=name) for name in names], ignore_index=True)
+        for table in ("runs", "trajectories")
+    )
+    return tables_of(runs, trajectories)
+
+
+@pytest.mark.parametrize("study", ["smallest", "toy", "largest"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_one_loss_alone_is_drawn_too(toy, kind):
-    runs, trajectories = (toy[name][toy[name]["loss"] == "CE"] for name in ("runs", "trajectories"))
-    assert drawn(kind, tables_of(runs, trajectories)).get_children()
+def test_every_figure_can_be_read_whatever_the_number_of_losses(study, kind, request):
+    assert_legible(drawn(kind, request.getfixturevalue(study)))
+
+
+@pytest.mark.parametrize(("epochs", "labels"), [([0, 1], ["0", "1", "2"]), ([1], ["0", "1", "2"])])
+def test_epochs_are_whole_numbers(toy, epochs, labels):
+    figure = drawn("nc_evolution", {"trajectories": toy["trajectories"].head(len(epochs)).assign(epoch=epochs)})
+    figure.draw_without_rendering()
+    assert [label.get_text() for label in tick_labels(figure.axes[0].xaxis)] == labels
+
+
+def test_a_band_is_spoken_of_where_there_are_several_seeds(toy, smallest):
+    assert drawn("nc_evolution", toy).get_suptitle().endswith("2 seeds (line: mean, band: range)")
+    assert drawn("nc_evolution", smallest).get_suptitle().endswith("1 seed")
 
 
 def test_nc_evolution_draws_the_mean_over_seeds_of_the_largest_configuration(toy):
@@ -93,11 +124,28 @@ def test_accuracy_gap_is_against_the_first_loss(toy):
 def test_equivalence_shows_the_interval_and_the_verdict_of_each_pair(toy):
     table = equivalence(toy["runs"], margin=0.5, significance=0.05)
     table.loc[0, "verdict"] = "different"
-    panels = drawn("equivalence", {"equivalence": table}).axes
+    panels = drawn("equivalence", {**toy, "equivalence": table}).axes
     assert [panel.get_title() for panel in panels] == [f"width {w}, {e} epochs" for w in ("0.5", "1") for e in (4, 8)]
     markers = [line.get_marker() for line in panels[0].get_lines() if line.get_marker() != "None"]
     assert markers == ["X"]
     assert [label.get_text() for label in panels[0].get_yticklabels()] == ["CE − MSE"]
+
+
+def test_an_interval_that_leaves_the_axis_ends_in_an_arrow(toy):
+    table = equivalence(toy["runs"], margin=0.01, significance=0.05).head(1)
+    table = table.assign(difference=0.0, interval_low=-0.5, interval_high=0.01)
+    (panel,) = drawn("equivalence", {**toy, "equivalence": table}).axes
+    arrows = [(line.get_marker(), *line.get_xdata()) for line in panel.get_lines() if line.get_marker() in ("<", ">")]
+    assert arrows == [("<", panel.get_xlim()[0])]
+
+
+def test_pairs_of_many_losses_are_cells_with_the_sign_of_their_verdict(largest):
+    table = largest["equivalence"].assign(difference=0.02, verdict="undecided")
+    table.loc[0, "verdict"] = "different"
+    panel = heatmaps(drawn("equivalence", {**largest, "equivalence": table}))[0]
+    cells = panel.get_images()[0].get_array()
+    assert (cells[0, 1], cells[1, 0], cells[0, 0]) == pytest.approx((2, -2, 0))
+    assert [text.get_position() for text in panel.texts if text.get_text() == "≠"] == [(1, 0), (0, 1)]
 
 
 def test_alignment_has_other_losses_off_the_diagonal_and_the_controls_beside_them(toy):

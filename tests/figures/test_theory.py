@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 from docutils.core import publish_parts
 from matplotlib.figure import Figure
 
 from equal_losses.figures import theory
+from equal_losses.figures.style import loss_styles
+from equal_losses.figures.theory.geometry import CLASS_COLORS
 from equal_losses.study.kinds import arguments, caption, kinds
 
 from ..theory.small_study import tables
+from .legible import assert_legible
 
 PACKAGE = "figures.theory"
 KINDS = kinds(PACKAGE)
@@ -19,7 +23,20 @@ KINDS = kinds(PACKAGE)
 def test_figures_are_drawn_from_the_tables_that_they_name(kind):
     drawn = theory.load(kind)(*(tables()[table] for table in arguments(PACKAGE, kind)))
     assert isinstance(drawn, Figure)
-    drawn.canvas.draw()
+    assert_legible(drawn)
+
+
+@pytest.mark.parametrize("kind", ["contrastive_property", "geometry", "margin_regularisation", "ufm_descent"])
+def test_figures_of_24_losses_can_be_read(kind):
+    parts = []
+    for table in (tables()[name] for name in arguments(PACKAGE, kind)):
+        of_loss = table[table["loss"] == "CE"]
+        parts.append(pd.concat([of_loss.assign(loss=f"loss_{number}") for number in range(24)], ignore_index=True))
+    assert_legible(theory.load(kind)(*parts))
+
+
+def test_classes_have_colours_of_their_own():
+    assert not set(CLASS_COLORS) & {look["color"] for look in loss_styles(range(24)).values()}
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
 from matplotlib.colors import Normalize
@@ -13,13 +15,14 @@ from equal_losses.metrics.alignment import UNTRAINED
 from equal_losses.running.words import count
 
 _PARTS = {"features": "features", "class_means": "class means", "within_class": "residuals of the class"}
+_KEY = "above the diagonal: same seed; below it: different seeds; boxes: same loss, different seeds; –: too few seeds"
 _SPLITS = {"train": "training images", "test": "test images"}
 
 
 def alignment_figure(
-    alignment: pd.DataFrame, measure: str, label: str, *, colormap: str, limits: tuple[float, float]
+    runs: pd.DataFrame, alignment: pd.DataFrame, measure: str, label: str, *, colormap: str, limits: tuple[float, float]
 ) -> Figure:
-    """Rows: training and test images; columns: parts of the features; one cell per pair of losses, its mean over seeds.
+    """Rows: parts of the features; columns: training and test images; one cell per pair of losses, its mean over seeds.
 
     Colours, dark where features are equal, are of the column `measure`, called `label`, between the limits.
     """
@@ -28,24 +31,26 @@ def alignment_figure(
     losses = list(dict.fromkeys(pd.concat([alignment["first_loss"], alignment["second_loss"]])))
     losses.remove(UNTRAINED)
     means = alignment.groupby(["split", "part", "comparison", "first_loss", "second_loss"])[measure].mean()
+    written = len(losses) <= 12  # more cells have no room for numbers
 
     def draw(figure: FigureBase) -> None:
-        grid = figure.subplots(len(_SPLITS), len(_PARTS), sharex=True, sharey=True)
-        for row, (split, images) in zip(grid, _SPLITS.items(), strict=True):
-            for axes, (part, name) in zip(row, _PARTS.items(), strict=True):
-                cells = _cells(means[split, part], losses)
-                texts = np.where(np.isnan(cells), "–", np.char.mod("%.2f", cells))
-                image = _shared.heatmap(axes, cells, texts, norm=Normalize(*limits), cmap=colormap)
-                axes.axvline(len(losses) - 0.5, color="white", linewidth=3)
-                for place in range(len(losses)):
-                    corner = (place - 0.5, place - 0.5)
-                    axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="black", linewidth=0.8))
-                axes.set_title(f"{name}, {images}")
-                axes.set_xticks(range(len(losses) + 1), [*losses, UNTRAINED])
-                axes.set_yticks(range(len(losses)), losses)
-        figure.colorbar(image, ax=grid, shrink=0.7, pad=0.01, label=label)
+        grid = figure.subplots(len(_PARTS), len(_SPLITS), sharex=True, sharey=True)
+        for axes, ((part, name), (split, images)) in zip(
+            grid.flat, product(_PARTS.items(), _SPLITS.items()), strict=True
+        ):
+            cells = _cells(means[split, part], losses)
+            texts = np.where(np.isnan(cells), "–", np.char.mod("%.2f" if written else "", cells))
+            image = _shared.heatmap(axes, cells, texts, norm=Normalize(*limits), cmap=colormap)
+            axes.axvline(len(losses) - 0.5, color="white", linewidth=3)
+            for place in range(len(losses)):
+                corner = (place - 0.5, place - 0.5)
+                axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="black", linewidth=0.8, zorder=3))
+            axes.set_title(f"{name}, {images}")
+            _shared.name_cells(axes, [*losses, UNTRAINED], losses)
+        _shared.colorbar(figure, image, grid, label)
 
-    return _shared.page(1.0 + 2 * (0.5 + 0.27 * len(losses)), f"{first['experiment']}: {size}", draw)
+    setting = f"{_shared.setting(runs)}, {size}\n{_KEY}"
+    return _shared.page(1.4 + len(_PARTS) * (0.3 + (0.22 if written else 0.13) * len(losses)), setting, draw)
 
 
 def _cells(means: pd.Series, losses: list[str]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What figures of an experiment have in common: the page, what is said of the runs, legends, ticks and heatmaps."""
+"""What figures of an experiment have in common: the page, what is said of the runs, axes and heatmaps."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.image import AxesImage
-from matplotlib.ticker import LogLocator, NullLocator
 
 from equal_losses.figures import style
 from equal_losses.running.words import count
@@ -20,11 +18,18 @@ NC1 = {"nc1": "$\\mathcal{NC}_1$: variability collapse"}
 AS_IN_THE_PAPER = {**NC1, "nc2": "$\\mathcal{NC}_2$: simplex ETF", "nc3": "$\\mathcal{NC}_3$: self-duality"}
 
 
-def page(height: float, setting: str, draw: Callable[..., None], *arguments: object) -> Figure:
-    """A figure as wide as a page and `height` inches high: its setting above what `draw(figure, *arguments)` draws."""
+def page(
+    height: float, setting: str, draw: Callable[..., None], *arguments: object, legend: dict[str, dict] | None = None
+) -> Figure:
+    """A figure as wide as a page and `height` inches high: its setting above what `draw(figure, *arguments)` draws.
+
+    Below it is a legend of these styles, for which the figure grows where one row is not enough.
+    """
     with mpl.rc_context(style.RC):
         figure = Figure(figsize=(style.PAGE_INCHES, height), layout="constrained")
-        figure.suptitle(setting, fontsize=8)
+        figure.suptitle(setting, fontsize=8, wrap=True)
+        if legend:
+            style.legend(figure, legend)
         draw(figure, *arguments)
         return figure
 
@@ -38,13 +43,19 @@ def setting(table: pd.DataFrame) -> str:
 def setting_of_largest(trajectories: pd.DataFrame) -> str:
     """What was run, with the largest width and budget, where lines over the epochs are drawn."""
     row = largest(trajectories).iloc[0]
-    size = f"width {row['width']:g}, {count(row['epochs'], 'epoch')}, {seeds(trajectories['seed'])}"
-    return f"{setting(trajectories)}, {size} (line: mean, band: range)"
+    size = f"width {row['width']:g}, {count(row['epochs'], 'epoch')}"
+    return f"{setting(trajectories)}, {size}, {seeds(trajectories['seed'], ' (line: mean, band: range)')}"
 
 
-def seeds(numbers: pd.Series) -> str:
-    """How many different seeds there are."""
-    return count(numbers.nunique(), "seed")
+def seeds(numbers: pd.Series, of_several: str = "") -> str:
+    """How many different seeds there are, and if there are several, what is shown of them."""
+    different = numbers.nunique()
+    return count(different, "seed") + (of_several if different > 1 else "")
+
+
+def styles(table: pd.DataFrame, **changes: object) -> dict[str, dict]:
+    """Colour, line and marker of each loss of a table, with changes for all."""
+    return {loss: {**look, **changes} for loss, look in style.loss_styles(dict.fromkeys(table["loss"])).items()}
 
 
 def largest(table: pd.DataFrame) -> pd.DataFrame:
@@ -52,17 +63,33 @@ def largest(table: pd.DataFrame) -> pd.DataFrame:
     return table[(table["width"] == table["width"].max()) & (table["epochs"] == table["epochs"].max())]
 
 
-def legend(figure: FigureBase, axes: Axes) -> None:
-    """One legend below all panels, with the labels of one of them."""
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), handlelength=4)
+def accuracy_axis(axes: Axes) -> None:
+    """Per cent on the vertical axis, which does not promise more than 100 of them."""
+    axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.6g}%")
+    axes.yaxis.set_major_locator(style.few_ticks())
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, min(high, 1 + 0.05 * (1 - low)))
 
 
-def few_ticks(axis: Axis, low: float, high: float, *, crowded: float) -> None:
-    """Plain numbers on a logarithmic axis; only powers of ten where `high` is more than `crowded` times `low`."""
-    axis.set_major_locator(LogLocator(subs=(1,) if high > crowded * low else (1, 2, 5)))
-    axis.set_major_formatter("{x:g}")
-    axis.set_minor_locator(NullLocator())
+def epoch_axis(axes: Axes, epochs: pd.Index) -> None:
+    """Whole epochs on the horizontal axis, three of them where there are fewer."""
+    first, last = epochs.min(), epochs.max()
+    if last - first < 2:
+        axes.set_xlim(max(first - 1, 0) - 0.1, last + 1.1)
+    axes.xaxis.set_major_locator(style.few_ticks(integer=True, min_n_ticks=1))
+    axes.set_xlabel("epoch")
+
+
+def colorbar(figure: FigureBase, image: AxesImage, panels: np.ndarray, label: str) -> None:
+    """The scale of heatmaps, right of them."""
+    figure.colorbar(image, ax=panels, shrink=0.9, pad=0.01, label=label, ticks=style.few_ticks())
+
+
+def name_cells(axes: Axes, columns: list[str], rows: list[str]) -> None:
+    """Names below and beside the cells of a panel of half the page's width, upright where they need the room."""
+    crowded = 0.06 * max(map(len, columns)) * len(columns) > 0.4 * style.PAGE_INCHES
+    axes.set_xticks(range(len(columns)), columns, rotation=90 if crowded else 0)
+    axes.set_yticks(range(len(rows)), rows)
 
 
 def heatmap(axes: Axes, cells: np.ndarray, texts: np.ndarray, **options: object) -> AxesImage:
@@ -71,7 +98,9 @@ def heatmap(axes: Axes, cells: np.ndarray, texts: np.ndarray, **options: object)
     for (row, column), value in np.ndenumerate(cells):
         red, green, blue, opaque = image.cmap(image.norm(value))
         color = "white" if opaque and 0.299 * red + 0.587 * green + 0.114 * blue < 0.5 else "black"
-        axes.text(column, row, texts[row, column], ha="center", va="center", fontsize=6.5, color=color)
+        axes.text(
+            column, row, texts[row, column].replace("-", "−"), ha="center", va="center", fontsize=6.5, color=color
+        )
     axes.grid(False)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)

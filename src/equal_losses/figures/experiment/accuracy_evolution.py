@@ -8,4 +8,7 @@ from equal_losses.figures.experiment import _panels, _shared
 
 def accuracy_evolution(trajectories: pd.DataFrame) -> Figure:
     """Fig. 2 of the paper: training, validation and test accuracy over the epochs of the largest configuration."""
-    return _shared.page(2.3, _shared.setting_of_largest(trajectories), _panels.accuracy_panels, trajectories)
+    setting, styles = _shared.setting_of_largest(trajectories), _shared.styles(trajectories)
+    return _shared.page(
+        _panels.evolution_height(trajectories), setting, _panels.accuracy_panels, trajectories, legend=styles
+    )

@@ -7,6 +7,13 @@ from equal_losses.figures.experiment import _panels, _shared
 
 
 def nc_evolution(trajectories: pd.DataFrame) -> Figure:
-    """Fig. 1 of the paper: NC1, NC2 and NC3 over the epochs of the largest configuration, one line per loss."""
-    setting = _shared.setting_of_largest(trajectories)
-    return _shared.page(2.3, setting, _panels.metric_panels, trajectories, _shared.AS_IN_THE_PAPER)
+    """Fig. 1 of the paper: NC₁, NC₂ and NC₃ over the epochs of the largest configuration, one line per loss."""
+    setting, styles = _shared.setting_of_largest(trajectories), _shared.styles(trajectories)
+    return _shared.page(
+        _panels.evolution_height(trajectories),
+        setting,
+        _panels.metric_panels,
+        trajectories,
+        _shared.AS_IN_THE_PAPER,
+        legend=styles,
+    )

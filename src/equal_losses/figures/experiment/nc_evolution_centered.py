@@ -7,12 +7,14 @@ from equal_losses.figures.experiment import _panels, _shared
 
 _CENTERED = {
     **_shared.NC1,
-    "nc2_centered": "$\\mathcal{NC}_2$, $W$ less its mean row",
-    "nc3_centered": "$\\mathcal{NC}_3$, $W$ less its mean row",
+    "nc2_centered": "$\\mathcal{NC}_2$, $W$ minus its mean row",
+    "nc3_centered": "$\\mathcal{NC}_3$, $W$ minus its mean row",
 }
 
 
 def nc_evolution_centered(trajectories: pd.DataFrame) -> Figure:
-    """Fig. 1 with the classifier's mean row taken off first, as the released code measures NC2 and NC3."""
-    setting = _shared.setting_of_largest(trajectories)
-    return _shared.page(2.3, setting, _panels.metric_panels, trajectories, _CENTERED)
+    """Fig. 1 of the paper with the mean row of W subtracted first, as the released code measures NC₂ and NC₃."""
+    setting, styles = _shared.setting_of_largest(trajectories), _shared.styles(trajectories)
+    return _shared.page(
+        _panels.evolution_height(trajectories), setting, _panels.metric_panels, trajectories, _CENTERED, legend=styles
+    )

@@ -10,12 +10,14 @@ def overview(runs: pd.DataFrame, trajectories: pd.DataFrame) -> Figure:
     """Everything on one page: collapse and accuracy over the epochs, test accuracy at every width and budget, how far
     the losses are apart, and every run."""
     losses = runs["loss"].nunique()
-    heights = [2.1, 2.1, _panels.heatmaps_height(runs, losses), _panels.heatmaps_height(runs, losses - 1), 2.2]
+    heights = 2 * [_panels.evolution_height(trajectories)]
+    heights += [_panels.heatmaps_height(runs, losses), _panels.heatmaps_height(runs, losses - 1)]
+    heights.append(_panels.seeds_height(runs))
     parts = {
         "a  Neural collapse on training data": (_panels.metric_panels, trajectories, _shared.AS_IN_THE_PAPER),
         "b  Accuracy": (_panels.accuracy_panels, trajectories),
         "c  Test accuracy, %": (_panels.accuracy_heatmaps, runs),
-        "d  Difference of test accuracy": (_panels.gap_heatmaps, runs),
+        f"d  Test accuracy minus that of {runs['loss'].iloc[0]}": (_panels.gap_heatmaps, runs),
         "e  Every run": (_panels.seed_panels, runs),
     }
 
@@ -25,4 +27,5 @@ def overview(runs: pd.DataFrame, trajectories: pd.DataFrame) -> Figure:
             row.suptitle(title, x=0.01, ha="left", fontsize=9, fontweight="bold")
             panels(row, *arguments)
 
-    return _shared.page(sum(heights), f"{_shared.setting_of_largest(trajectories)} in a and b", draw)
+    setting = f"{_shared.setting_of_largest(trajectories)} in a and b"
+    return _shared.page(sum(heights) + 0.3, setting, draw, legend=_shared.styles(runs))

@@ -8,5 +8,6 @@ from equal_losses.figures.experiment import _panels, _shared
 
 def seed_variance(runs: pd.DataFrame) -> Figure:
     """Test accuracy of every run, by width and budget: what the seed alone changes, beside what the loss does."""
-    setting = f"{_shared.setting(runs)}, {_shared.seeds(runs['seed'])} (point: a run, bar: mean)"
-    return _shared.page(2.4, setting, _panels.seed_panels, runs)
+    setting = f"{_shared.setting(runs)}, {_shared.seeds(runs['seed'], ' (point: a run, bar: mean)')}"
+    styles = _shared.styles(runs, linestyle="none")
+    return _shared.page(_panels.seeds_height(runs), setting, _panels.seed_panels, runs, legend=styles)

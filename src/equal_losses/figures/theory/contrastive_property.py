@@ -1,8 +1,8 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from equal_losses.figures.style import COLUMN_INCHES, loss_styles
-from equal_losses.figures.theory._shared import GREY, line, loss_legend, mark
+from equal_losses.figures.style import COLUMN_INCHES, log_ticks, loss_styles
+from equal_losses.figures.theory._shared import line, loss_legend, mark
 
 
 def contrastive_property(curves: pd.DataFrame, closed_forms: pd.DataFrame) -> Figure:
@@ -26,11 +26,11 @@ def contrastive_property(curves: pd.DataFrame, closed_forms: pd.DataFrame) -> Fi
         lower.plot(found["x"], found["y"], linestyle="", **mark(style))
     upper.set_ylim(0, 2)
     upper.set_xlim(-4, 16)
-    upper.axvline(0, color=GREY, linewidth=0.8, zorder=0)
     upper.set_xlabel("margin $s = -t/(K-1)$")
     upper.set_ylabel("$\\phi(t)\\,/\\,\\phi(0)$")
     upper.set_title(f"$K = {classes}$")
     lower.set_xscale("log")
+    log_ticks(lower.xaxis)
     lower.set_xlabel("$K c$")
     lower.set_ylabel("$-t^*/(K-1)$")
     loss_legend(figure, styles)

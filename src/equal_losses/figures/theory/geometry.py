@@ -4,10 +4,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from equal_losses.figures.style import COLUMN_INCHES, loss_styles
+from equal_losses.figures.style import COLUMN_INCHES, legend, loss_styles
 from equal_losses.figures.theory._shared import GREY
 
-CLASS_COLORS = ("#0072B2", "#D55E00", "#009E73")
+# Of Paul Tol's muted scheme, which people with any common colour blindness can tell apart; no loss has one of them.
+CLASS_COLORS = ("#332288", "#999933", "#882255")
 
 
 def geometry(geometry: pd.DataFrame) -> Figure:
@@ -20,16 +21,24 @@ def geometry(geometry: pd.DataFrame) -> Figure:
     losses = list(geometry["loss"].unique())
     columns = 3
     rows = -(-(len(losses) + 1) // columns)
-    figure = Figure(figsize=(COLUMN_INCHES, 0.35 + 1.2 * rows), layout="constrained")
+    figure = Figure(figsize=(COLUMN_INCHES, 0.7 + 1.2 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, subplot_kw={"aspect": "equal"}, squeeze=False)
     for axis in axes.flat:
-        axis.set_axis_off()
-        axis.set(xlim=(-1.3, 1.3), ylim=(-1.3, 1.3))
+        axis.set(xlim=(-1.3, 1.3), ylim=(-1.3, 1.3), xticks=[], yticks=[])
+        axis.spines[:].set_visible(False)
     for axis, loss in zip(axes.flat, losses, strict=False):
         _draw_descent(axis, loss, geometry[geometry["loss"] == loss])
-    _draw_overlay(axes.flat[len(losses)], geometry[geometry["what"] == "class_mean"])
-    if len(losses) + 1 < rows * columns:
-        _draw_key(axes.flat[len(losses) + 1])
+    overlay = {loss: {**style, "fillstyle": "none", "linewidth": 0.9} for loss, style in loss_styles(losses).items()}
+    _draw_overlay(axes.flat[len(losses)], geometry[geometry["what"] == "class_mean"], overlay)
+    legend(figure, overlay)
+    key = {
+        "features, from the start": Line2D([0, 1], [0, 0], linewidth=0.6, marker=".", markersize=3, markevery=[0]),
+        "class means": Line2D([], [], marker="o", linestyle=""),
+        "classifier": Line2D([0, 1], [0, 0], marker=">", linewidth=1.4, markevery=[1]),
+    }
+    for handle in key.values():
+        handle.set_color(GREY)
+    figure.legend(key.values(), key, loc="outside upper center", ncols=len(key), fontsize=6.5)
     return figure
 
 
@@ -51,24 +60,13 @@ def _draw_descent(axis: Axes, loss: str, vectors: pd.DataFrame) -> None:
     axis.set_title(f"{loss}\n$\\|w\\| = {length:.2f}$", linespacing=1.1, pad=2)
 
 
-def _draw_overlay(axis: Axes, means: pd.DataFrame) -> None:
+def _draw_overlay(axis: Axes, means: pd.DataFrame, styles: dict[str, dict]) -> None:
     """The class means of all losses, turned and scaled onto each other, under smaller and smaller marks."""
-    for index, (loss, style) in enumerate(loss_styles(means["loss"].unique()).items()):
+    for index, (loss, style) in enumerate(styles.items()):
         turned = _aligned(_by_class(means[means["loss"] == loss]))
         closed = np.vstack([turned, turned[:1]])
-        circles = {**style, "marker": "o", "markersize": max(11 - 2.5 * index, 2), "fillstyle": "none"}
-        axis.plot(*closed.T, **circles, linewidth=0.9)
+        axis.plot(*closed.T, **style, markersize=3 + 8 * (1 - index / len(styles)))
     axis.set_title("all, turned\nand scaled", linespacing=1.1, pad=2)
-
-
-def _draw_key(axis: Axes) -> None:
-    """What dots, lines and arrows are, in a panel of its own."""
-    handles = [
-        Line2D([0, 1], [0, 0], color=GREY, linewidth=0.6, marker=".", markersize=3, markevery=[0]),
-        Line2D([], [], color=GREY, marker="o", linestyle=""),
-        Line2D([0, 1], [0, 0], color=GREY, marker=">", linewidth=1.4, markevery=[1]),
-    ]
-    axis.legend(handles, ["features,\nfrom the start", "class means", "classifier"], loc="center", fontsize=6.5)
 
 
 def _by_class(vectors: pd.DataFrame) -> np.ndarray:

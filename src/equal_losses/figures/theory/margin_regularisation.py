@@ -1,13 +1,13 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from equal_losses.figures.style import COLUMN_INCHES, loss_styles
+from equal_losses.figures.style import COLUMN_INCHES, log_ticks, loss_styles
 from equal_losses.figures.theory._shared import GREY, line, loss_legend, mark
 
 
 def margin_regularisation(minima: pd.DataFrame, closed_forms: pd.DataFrame) -> Figure:
     """**Lines: theory**, the closed-form margin of the global minimiser with an unpenalised bias. **Marks: computed**
-    with L-BFGS from random starts, for every seed and dimension. The vertical line is where cross entropy collapses to
+    with L-BFGS from random starts, for every seed and dimension. From the vertical line on, cross entropy collapses to
     W = H = 0; each loss has its own threshold.
     """
     lines = closed_forms[closed_forms["curve"] == "margin"]
@@ -24,7 +24,11 @@ def margin_regularisation(minima: pd.DataFrame, closed_forms: pd.DataFrame) -> F
             found = minima[(minima["loss"] == loss) & (minima["classes"] == classes)]
             axis.plot(found["strength"], found["margin"], linestyle="", **mark(style))
         axis.axvline(1, color=GREY, linewidth=0.8, zorder=0)
+        axis.text(
+            1.15, 0.2, "cross entropy:\n$W = H = 0$", transform=axis.get_xaxis_transform(), fontsize=6.5, color=GREY
+        )
         axis.set_xscale("log")
+        log_ticks(axis.xaxis)
         axis.set_ylabel("margin $z_k - z_j$")
         dims = sorted(set(minima[minima["classes"] == classes]["dim"]))
         axis.set_title(f"$K = {classes}$, $d$ = {', '.join(map(str, dims))}")

@@ -1,15 +1,15 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from equal_losses.figures.style import COLUMN_INCHES, loss_styles
+from equal_losses.figures.style import COLUMN_INCHES, log_ticks, loss_styles
 from equal_losses.figures.theory._shared import GREY, line, mark
 
 
 def mse_bias(bias_sweep: pd.DataFrame, closed_forms: pd.DataFrame) -> Figure:
-    """**Lines: theory**, derived for this study: under MSE with a penalised bias the minimiser leaves the simplex ETF
-    at a boundary (vertical), which for κ = 1 is β λ_b / (2 + λ_b) = K c / 2, and W keeps a component along the all-ones
-    direction. **Marks: computed** with L-BFGS. Hollow: the paper's NC2. Filled: NC2 with the mean row of W subtracted,
-    zero throughout. The paper leaves MSE out of Theorem 1.
+    r"""**Lines: theory**, derived for this study: under MSE with a penalised bias the minimiser leaves the simplex ETF
+    at a boundary (vertical lines), which for κ = 1 is β λ\ :sub:`b` / (2 + λ\ :sub:`b`) = K c / 2, and W keeps a
+    component along the all-ones direction. **Marks: computed** with L-BFGS. Hollow: the paper's NC₂. Filled: NC₂ with
+    the mean row of W subtracted, zero throughout. The paper leaves MSE out of Theorem 1.
     """
     swept = bias_sweep[bias_sweep["lambda_b"] > 0]
     sizes = swept.groupby(["loss", "classes"], sort=False)
@@ -26,8 +26,10 @@ def mse_bias(bias_sweep: pd.DataFrame, closed_forms: pd.DataFrame) -> Figure:
         filled = {**mark(style), "markerfacecolor": style["color"], "markersize": 2.5}
         axis.plot(found["lambda_b"], found["nc2_centered"], linestyle="", **filled, label=f"{name}, centered")
         boundary = of_size[of_size["curve"] == "bias_boundary"]["x"].iloc[0]
-        axis.axvline(boundary, color=GREY, linewidth=0.8, linestyle=style["linestyle"], zorder=0)
+        grey = {"color": GREY, "linewidth": 0.8, "linestyle": style["linestyle"], "zorder": 0}
+        axis.axvline(boundary, **grey, label=f"{name}, boundary")
     axis.set_xscale("log")
+    log_ticks(axis.xaxis)
     axis.set_xlabel("penalty of the bias, $\\lambda_b$")
     axis.set_ylabel("$\\mathcal{NC}_2$")
     figure.legend(loc="outside upper center", ncols=2, fontsize=7)

@@ -1,8 +1,8 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from equal_losses.figures.style import COLUMN_INCHES, loss_styles
-from equal_losses.figures.theory._shared import loss_legend, mark, sparse_log_ticks
+from equal_losses.figures.style import COLUMN_INCHES, log_ticks, loss_styles
+from equal_losses.figures.theory._shared import loss_legend, mark
 
 
 def random_starts(starts: pd.DataFrame) -> Figure:
@@ -16,7 +16,7 @@ def random_starts(starts: pd.DataFrame) -> Figure:
     scales = sorted(starts["start_scale"].unique())
     columns = min(len(settings), 2)
     rows = -(-len(settings) // columns)
-    floor = 1e-17
+    floor, step = 1e-17, 0.8 / len(styles)
     figure = Figure(figsize=(COLUMN_INCHES, 0.5 + 1.45 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for axis in axes.flat[len(settings) :]:
@@ -27,7 +27,7 @@ def random_starts(starts: pd.DataFrame) -> Figure:
             part = of_setting[of_setting["loss"] == loss]
             # Side by side, each start in a place of its own, and not jittered at random.
             within = part.groupby("start_scale").cumcount() / part.groupby("start_scale")["seed"].transform("size")
-            position = part["start_scale"].map(scales.index) + 0.2 * (index - (len(styles) - 1) / 2 + within - 0.5)
+            position = part["start_scale"].map(scales.index) + step * (index - (len(styles) - 1) / 2 + within - 0.5)
             excess = part["excess"].clip(lower=floor)
             axis.plot(position, excess, linestyle="", **{**mark(style), "markersize": 2})
         share = of_setting["is_global"].astype(bool).mean()
@@ -36,7 +36,7 @@ def random_starts(starts: pd.DataFrame) -> Figure:
         axis.set_ylim(floor / 3, 1)
         axis.set_xticks(range(len(scales)), [f"{scale:g}" for scale in scales])
         axis.set_xlim(-0.6, len(scales) - 0.4)
-        sparse_log_ticks(axis.yaxis)
+        log_ticks(axis.yaxis)
     figure.supxlabel("length of the start's vectors", fontsize=8)
     figure.supylabel("objective above the global value", fontsize=8)
     loss_legend(figure, styles)

@@ -1,8 +1,8 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from equal_losses.figures.style import COLUMN_INCHES, loss_styles
-from equal_losses.figures.theory._shared import loss_legend, mark, sparse_log_ticks
+from equal_losses.figures.style import COLUMN_INCHES, log_ticks, loss_styles
+from equal_losses.figures.theory._shared import loss_legend, mark
 
 
 def ufm_descent(descent: pd.DataFrame) -> Figure:
@@ -26,7 +26,7 @@ def ufm_descent(descent: pd.DataFrame) -> Figure:
             axis.loglog(rows["iteration"], rows[column], **{**style, **mark(style)}, markevery=0.25)
         axis.set_title(label)
         axis.set_ylim(bottom=1e-12, top=30)
-        sparse_log_ticks(axis.xaxis, axis.yaxis)
+        log_ticks(axis.xaxis, axis.yaxis)
     for axis in axes[1]:
         axis.set_xlabel("iteration")
     loss_legend(figure, styles)
