@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
-from matplotlib.figure import FigureBase
+from matplotlib.figure import Figure, FigureBase
 
 from equal_losses.figures.experiment import _shared
 from equal_losses.figures.style import log_ticks
@@ -24,6 +24,12 @@ def metric_panels(figure: FigureBase, trajectories: pd.DataFrame, panels: Mappin
     for axes in _evolution(figure, trajectories, panels):
         axes.set_yscale("log")
         log_ticks(axes.yaxis)
+
+
+def evolution(trajectories: pd.DataFrame, panels: Callable[..., None], *arguments: object) -> Figure:
+    """Panels over the epochs, as a figure of their own."""
+    height, setting = evolution_height(trajectories), _shared.setting_of_largest(trajectories)
+    return _shared.page(height, setting, panels, trajectories, *arguments, legend=_shared.styles(trajectories))
 
 
 def evolution_height(trajectories: pd.DataFrame) -> float:
@@ -117,23 +123,16 @@ def _heatmaps(
     _shared.colorbar(figure, image, grid, label)
 
 
-def seeds_height(runs: pd.DataFrame) -> float:
-    """Inches that the panels of every run need."""
-    return 0.7 + 1.6 * _seed_rows(runs)
-
-
-def _seed_rows(runs: pd.DataFrame) -> int:
-    """One row of panels, or one per width where the runs of a loss would have less than a marker's room beside the
-    others."""
-    places = runs.groupby(["loss", "width", "epochs"]).ngroups
-    return 1 if places <= 100 else runs["width"].nunique()
+def seed_rows(runs: pd.DataFrame) -> int:
+    """Rows of panels of every run: one, or one per width where the runs of a loss would have no marker's room."""
+    return 1 if runs.groupby(["loss", "width", "epochs"]).ngroups <= 100 else runs["width"].nunique()
 
 
 def seed_panels(figure: FigureBase, runs: pd.DataFrame) -> None:
     """Test accuracies, one panel per width; at each budget one column of runs per loss."""
     widths, epochs = sorted(runs["width"].unique()), sorted(runs["epochs"].unique())
     styles = _shared.styles(runs, linestyle="none", alpha=0.8)
-    rows = _seed_rows(runs)
+    rows = seed_rows(runs)
     grid = figure.subplots(rows, len(widths) // rows, squeeze=False, sharey=True)
     step = 0.8 / len(styles)
     for axes, width in zip(grid.flat, widths, strict=True):

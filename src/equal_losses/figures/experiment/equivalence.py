@@ -10,18 +10,18 @@ from equal_losses.figures.style import few_ticks
 from equal_losses.running.words import count
 
 _VERDICTS = {
-    "equivalent": {"color": "#0072B2", "marker": "o"},
-    "different": {"color": "#D55E00", "marker": "X"},
-    "undecided": {"color": "#666666", "marker": "o", "markerfacecolor": "white"},
+    "equivalent": {"color": "#0072B2", "marker": "o", "linestyle": "none"},
+    "different": {"color": "#D55E00", "marker": "X", "linestyle": "none"},
+    "undecided": {"color": "#666666", "marker": "o", "linestyle": "none", "markerfacecolor": "white"},
 }
 _SIGNS = {"equivalent": "=", "different": "≠", "undecided": ""}
 
 
 def equivalence(runs: pd.DataFrame, equivalence: pd.DataFrame) -> Figure:
     """Differences of test accuracy between losses, mean over the seeds, with the intervals that decide. A pair is
-    equivalent where the whole interval is within the grey margin; the confidence is so high that no pair of all losses
-    is called equivalent by mistake more often than the significance of the study allows. An arrow is an interval that
-    goes on beyond the axis; a pair that has one seed, or the same difference at every seed, has no interval. Of more
+    equivalent where the whole interval is within the grey margin. The confidence is chosen so that, of all pairs
+    together, the chance of calling any equivalent by mistake is at most the significance of the study. An arrow is an
+    interval that goes on beyond the axis; one seed, or the same difference at every seed, gives no interval. Of more
     than eight losses each pair is a cell, row minus column: = is equivalent, ≠ different, and an empty cell undecided.
     """
     setting = _shared.setting(runs)
@@ -39,13 +39,7 @@ def equivalence(runs: pd.DataFrame, equivalence: pd.DataFrame) -> Figure:
         height = 1 + rows * (0.3 + 0.13 * len(losses))
         return _shared.page(height, f"{setting}\n{signs}", _matrices, equivalence, losses)
     height = 0.9 + equivalence["width"].nunique() * (0.45 + 0.16 * len(losses) * (len(losses) - 1) / 2)
-    return _shared.page(
-        height,
-        setting,
-        _intervals,
-        equivalence,
-        legend={name: {**style, "linestyle": "none"} for name, style in _VERDICTS.items()},
-    )
+    return _shared.page(height, setting, _intervals, equivalence, legend=_VERDICTS)
 
 
 def _matrices(figure: FigureBase, equivalence: pd.DataFrame, losses: list[str]) -> None:
@@ -81,14 +75,14 @@ def _intervals(figure: FigureBase, equivalence: pd.DataFrame) -> None:
         for place, pair in enumerate(cell.itertuples()):
             style = _VERDICTS[pair.verdict]
             difference, low, high = 100 * pair.difference, 100 * pair.interval_low, 100 * pair.interval_high
-            axes.plot(difference, place, linestyle="none", zorder=3, **style)
+            axes.plot(difference, place, zorder=3, **style)
             axes.hlines(place, low, high, color=style["color"])
-            for arrow, end, leaves in (("<", -shown, low < -shown), (">", shown, high > shown)):
+            for end, arrow, leaves in ((-shown, "<", low < -shown), (shown, ">", high > shown)):
                 if leaves:
                     axes.plot(end, place, arrow, color=style["color"], clip_on=False)
             if np.isnan(low) and pair.seeds > 1:
-                beside = {"xytext": (-5 if difference > 0 else 5, -2.5), "ha": "right" if difference > 0 else "left"}
-                axes.annotate("no interval", (difference, place), textcoords="offset points", fontsize=6.5, **beside)
+                side = {"ha": "right", "xytext": (-5, -2.5)} if difference > 0 else {"ha": "left", "xytext": (5, -2.5)}
+                axes.annotate("no interval", (difference, place), textcoords="offset points", fontsize=6.5, **side)
         axes.set_title(f"width {width:g}, {count(epochs, 'epoch')}")
         axes.set_yticks(range(len(cell)), cell["first_loss"] + " − " + cell["second_loss"])
         axes.grid(axis="y", visible=False)

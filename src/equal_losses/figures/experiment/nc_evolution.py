@@ -8,12 +8,4 @@ from equal_losses.figures.experiment import _panels, _shared
 
 def nc_evolution(trajectories: pd.DataFrame) -> Figure:
     """Fig. 1 of the paper: NC₁, NC₂ and NC₃ over the epochs of the largest configuration, one line per loss."""
-    setting, styles = _shared.setting_of_largest(trajectories), _shared.styles(trajectories)
-    return _shared.page(
-        _panels.evolution_height(trajectories),
-        setting,
-        _panels.metric_panels,
-        trajectories,
-        _shared.AS_IN_THE_PAPER,
-        legend=styles,
-    )
+    return _panels.evolution(trajectories, _panels.metric_panels, _shared.AS_IN_THE_PAPER)

@@ -14,7 +14,4 @@ _CENTERED = {
 
 def nc_evolution_centered(trajectories: pd.DataFrame) -> Figure:
     """Fig. 1 of the paper with the mean row of W subtracted first, as the released code measures NC₂ and NC₃."""
-    setting, styles = _shared.setting_of_largest(trajectories), _shared.styles(trajectories)
-    return _shared.page(
-        _panels.evolution_height(trajectories), setting, _panels.metric_panels, trajectories, _CENTERED, legend=styles
-    )
+    return _panels.evolution(trajectories, _panels.metric_panels, _CENTERED)

@@ -11,8 +11,11 @@ def overview(runs: pd.DataFrame, trajectories: pd.DataFrame) -> Figure:
     the losses are apart, and every run."""
     losses = runs["loss"].nunique()
     heights = 2 * [_panels.evolution_height(trajectories)]
-    heights += [_panels.heatmaps_height(runs, losses), _panels.heatmaps_height(runs, losses - 1)]
-    heights.append(_panels.seeds_height(runs))
+    heights += [
+        _panels.heatmaps_height(runs, losses),
+        _panels.heatmaps_height(runs, losses - 1),
+        0.6 + 1.6 * _panels.seed_rows(runs),
+    ]
     parts = {
         "a  Neural collapse on training data": (_panels.metric_panels, trajectories, _shared.AS_IN_THE_PAPER),
         "b  Accuracy": (_panels.accuracy_panels, trajectories),
