@@ -6,12 +6,15 @@ import inspect
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import yaml
 from matplotlib.figure import Figure
 
 from equal_losses.claims.evidence import Evidence
 from equal_losses.claims.ledger import ledger
+from equal_losses.datasets._images import Images
+from equal_losses.datasets.prepared import prepare
 from equal_losses.figures import experiment, style
 from equal_losses.page import page
 from equal_losses.running.files import write_json
@@ -22,6 +25,7 @@ from equal_losses.statistics.equivalence import equivalence
 from ..statistics.experiments import alignment_of, runs_on_disk
 
 ROOT = Path(__file__).parents[2]
+TEMPLATES = ROOT / "workflow" / "report"
 THRESHOLDS = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())["evidence"]
 STATEMENTS = pd.DataFrame(
     [
@@ -50,7 +54,7 @@ class Page:
 
     def table(self, name: str) -> pd.DataFrame:
         """A table of the experiment."""
-        return tables.read(self.arguments["sections"][0]["tables"][name])
+        return tables.read(self.arguments["sections"][0]["paths"][name])
 
     @property
     def ledger(self) -> pd.DataFrame:
@@ -87,15 +91,18 @@ def toy_page(folder: Path, kinds: tuple[str, ...] = ("nc_evolution", "test_accur
     for kind in kinds:
         draw = experiment.load(kind)
         path = folder / "figures" / "toy" / f"{kind}.png"
-        style.save(draw(*(made[table] for table in inspect.signature(draw).parameters)), path)
+        drawn_from = inspect.signature(draw).parameters
+        style.save(draw(*(made[table] for table in drawn_from)), path, path.with_suffix(".pdf"))
         figures.append({"name": kind, "path": str(path), "caption": inspect.getdoc(draw)})
+        figures[-1]["charted"] = "alignment" not in drawn_from
     descent = folder / "figures" / "theory" / "descent.png"
-    style.save(Figure(figsize=(4, 1)), descent)
+    style.save(Figure(figsize=(4, 1)), descent, descent.with_suffix(".pdf"))
     theory = {"name": "descent", "path": str(descent)}
     write_json(folder / "run.json", RECORD)
-    section = {"name": "toy", "tables": paths, "figures": figures, "records": [folder / "run.json"] * 2}
+    section = {"name": "toy", "paths": paths, "figures": figures, "records": [folder / "run.json"] * 2}
+    section["dataset"] = toy_images(folder / "dataset")
     arguments = {
-        "template": ROOT / "workflow" / "report" / "page.html.jinja",
+        "templates": TEMPLATES,
         "sections": [section],
         "claims": folder / "claims.csv",
         "theory": [{**theory, "caption": "**Computed.** Gradient descent from one random start for all losses."}],
@@ -104,3 +111,19 @@ def toy_page(folder: Path, kinds: tuple[str, ...] = ("nc_evolution", "test_accur
     built = Page(folder / "report.html", arguments)
     built.write()
     return built
+
+
+def toy_images(folder: Path, classes: tuple[str, ...] = ("night", "day"), channels: int = 1) -> Path:
+    """Prepare 20 images of each class, one colour to a class, and return the manifest."""
+    labels = np.repeat(np.arange(len(classes)), 20)
+    shades = np.linspace(0, 255, len(classes)).astype(np.uint8)
+    images = np.tile(shades[labels, None, None, None], (1, 8, 6, channels))
+    prepare(
+        folder,
+        Images(images, labels, None, None, list(classes)),
+        split_seed=0,
+        stratified=True,
+        validation_fraction=0.25,
+        test_fraction=0.2,
+    )
+    return folder / "manifest.json"

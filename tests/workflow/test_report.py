@@ -21,7 +21,17 @@ def test_every_figure_of_the_study_and_of_the_theory_is_shown(finished):
         *finished.results.glob("studies/small/theory/figures/*.png"),
     ]
     assert len(figures) == 11 + 7
-    assert shown == {base64.b64encode(path.read_bytes()).decode() for path in figures}
+    assert {base64.b64encode(path.read_bytes()).decode() for path in figures} <= shown
+
+
+def test_the_page_is_light_and_has_the_images_of_the_study(finished):
+    assert len(page(finished).encode()) < 5e6
+    assert "On 539 images of digits: " in page(finished)
+    assert 'alt="8 training images of class 9"' in page(finished)
+
+
+def test_the_study_is_among_those_that_are_compared(finished):
+    assert '<a href="small/report.html">small</a>' in (finished.results / "studies/index.html").read_text()
 
 
 def test_every_verdict_of_the_ledger_is_on_the_page(finished):

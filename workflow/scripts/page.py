@@ -1,6 +1,7 @@
 """Rule page: the page for readers."""
 
 from itertools import islice
+from pathlib import Path
 
 from equal_losses.running.shell import job
 
@@ -13,21 +14,26 @@ with job(snakemake) as task:
     def at(paths, figures):
         return [{**figure, "path": path} for figure, path in zip(figures, paths, strict=False)]
 
-    tables, figures, records = (iter(source.get(name, ())) for name in ("tables", "figures", "records"))
+    templates = ROOT / task.settings["templates"]
+    names = ("tables", "figures", "records", "datasets")
+    tables, figures, records, datasets = (iter(source.get(name, ())) for name in names)
     sections = [
         {
             "name": section["name"],
-            "tables": dict(zip(section["tables"], tables, strict=False)),
+            "paths": dict(zip(section["tables"], tables, strict=False)),
             "figures": at(figures, section["figures"]),
             "records": list(islice(records, section["runs"])),
+            "dataset": next(datasets),
         }
         for section in task.settings["sections"]
     ]
     page.write(
         snakemake.output.page,
-        template=ROOT / task.settings["template"],
+        templates=templates,
         sections=sections,
         claims=source.claims[0],
         theory=at(source.get("theory", ()), task.settings["theory"]),
         command=snakemake.params.command,
     )
+    # The page that compares the studies belongs to none of them, and is made again with that of each.
+    page.write_index(Path(snakemake.output.page).parents[1], templates=templates)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from equal_losses.study import kinds
-from equal_losses.study.keys import PAGE_TABLES, PAGE_TEMPLATE, Steps
+from equal_losses.study.keys import PAGE_TABLES, PAGE_TEMPLATES, Steps
 from equal_losses.study.step import Step
+
+# The tables that the page's charts are drawn from.
+_CHARTED = {"runs", "trajectories"}
 
 
 def add_to(steps: Steps) -> None:
@@ -21,13 +24,16 @@ def step(steps: Steps) -> Step:
         {
             "name": name,
             "tables": list(PAGE_TABLES),
-            "figures": _captioned("figures.experiment", experiment.config["figures"]),
+            "figures": [
+                {**figure, "charted": set(kinds.arguments("figures.experiment", figure["name"])) <= _CHARTED}
+                for figure in _captioned("figures.experiment", experiment.config["figures"])
+            ],
             "runs": len(experiment.runs),
         }
         for name, experiment in steps.study.experiments.items()
     ]
     theory = _captioned("figures.theory", (figure.settings["figure"] for figure in steps.theory_figures))
-    return steps.page({"template": PAGE_TEMPLATE, "sections": sections, "theory": theory})
+    return steps.page({"templates": PAGE_TEMPLATES, "sections": sections, "theory": theory})
 
 
 def _captioned(package: str, figures: Iterable[str]) -> list[dict]:

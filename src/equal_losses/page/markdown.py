@@ -15,7 +15,8 @@ from pathlib import Path
 import pandas as pd
 
 from equal_losses.claims.ledger import COLUMNS
-from equal_losses.page.page import Section
+from equal_losses.page import verdicts
+from equal_losses.page.section import Section
 from equal_losses.running.errors import InputError
 from equal_losses.running.files import atomic_path
 from equal_losses.statistics import tables
@@ -63,9 +64,8 @@ def renewed(text: str, page: Path) -> str:
 def _verdicts(folders: Sequence[Path]) -> str:
     """One row per claim about trained networks, one column per experiment."""
     ledgers = {name: ledger for folder in folders for name, ledger in _ledgers(folder).items()}
-    claims = dict.fromkeys(claim for ledger in ledgers.values() for claim in ledger["claim"])
-    rows = [[claim, *(_cell(ledger[ledger["claim"] == claim]) for ledger in ledgers.values())] for claim in claims]
-    return _table(["claim", *ledgers], rows)
+    compared = verdicts.compared(ledgers).items()
+    return _table(["claim", *ledgers], [[claim, *map(_cell, cells)] for claim, cells in compared])
 
 
 def _largest(folders: Sequence[Path]) -> str:
@@ -74,10 +74,10 @@ def _largest(folders: Sequence[Path]) -> str:
     for folder in folders:
         for name in _ledgers(folder):
             paths = {table: str(folder / "tables" / name / f"{table}.csv") for table in PAGE_TABLES}
-            section = Section.read(name, paths, figures=(), records=())
-            caption, head, rows = section.largest
-            design = section.design
-            parts.append(f"`{name}`: {design['network']} on {design['images']}. {caption}\n\n{_table(head, rows)}")
+            section = Section.read(name, paths)
+            design, table = section.design, section.largest
+            rows = _table(table.head, table.rows)
+            parts.append(f"`{name}`: {design['network']} on {design['images']}. {table.caption}\n\n{rows}")
     return "\n\n".join(parts)
 
 
@@ -85,17 +85,15 @@ _TABLES = {"verdicts": _verdicts, "largest": _largest}
 
 
 def _ledgers(folder: Path) -> dict[str, pd.DataFrame]:
-    """The ledger of each experiment of an exported study, without the theory, which has no seeds."""
-    ledger = tables.read(folder / "claims.csv", COLUMNS).dropna(subset="seeds")
-    return dict(iter(ledger.groupby("experiment", sort=False)))
+    """The ledger of each experiment of an exported study."""
+    return verdicts.ledgers(tables.read(folder / "claims.csv", COLUMNS))
 
 
-def _cell(rows: pd.DataFrame) -> str:
+def _cell(found: verdicts.Verdicts) -> str:
     """The verdict on a claim, or the verdicts, each with the losses that it is about."""
-    if len(rows) == 1:
-        return rows["verdict"].iloc[0]
-    losses = rows.groupby("verdict", sort=False)["subject"].agg(", ".join)
-    return "; ".join(f"{verdict}: {names}" for verdict, names in losses.items())
+    if len(found) == 1 and len(next(iter(found.values()))) == 1:
+        return next(iter(found))
+    return "; ".join(f"{verdict}: {', '.join(subjects)}" for verdict, subjects in found.items())
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:

@@ -22,8 +22,9 @@ from equal_losses.study.step import Files, Step
 from equal_losses.theory.cases import cases
 
 SCRIPTS = "workflow/scripts"
-PAGE_TABLES = ("runs", "equivalence", "correlation")
-PAGE_TEMPLATE = "workflow/report/page.html.jinja"
+PAGE_TABLES = ("runs", "trajectories", "equivalence", "correlation")
+PAGE_TEMPLATES = "workflow/report"
+PAGE_FILES = ("page.html.jinja", "index.html.jinja", "shared.jinja", "page.css", "page.js")
 RECORD = records.RECORD
 
 TRUNK_FILES = ("state.safetensors", "snapshots.safetensors", RECORD)
@@ -178,15 +179,22 @@ class Steps:
             content: what is on it beside tables and figures (see `page.content`).
         """
         each = self._experiments
+        datasets = [self.dataset(experiment.dataset) for experiment in each]
         inputs = {
             "claims": Files(self.claims, ".csv"),
             "tables": Files([self.table(experiment, name) for experiment in each for name in PAGE_TABLES], ".csv"),
             "figures": Files(self.figures, ".png"),
+            "figures_pdf": Files(self.figures, ".pdf"),
             "records": Files([self.run(run) for experiment in each for run in experiment.runs], "run.json"),
+            "datasets": Files(datasets, "manifest.json"),
+            "images": Files(datasets, "images_train.npy"),
+            "labels": Files(datasets, "labels_train.npy"),
             "theory": Files(self.theory_figures, ".png"),
+            "theory_pdf": Files(self.theory_figures, ".pdf"),
         }
         place = f"{paths.STUDY}/report".format(study=self.study.name)
-        return self._step(place, "page.py", content, inputs, files=[PAGE_TEMPLATE])
+        templates = [f"{PAGE_TEMPLATES}/{name}" for name in PAGE_FILES]
+        return self._step(place, "page.py", content, inputs, files=templates)
 
     # How steps are made
 
