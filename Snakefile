@@ -73,7 +73,7 @@ rule all:
 
 
 if workflow.is_main_process:
-    mark()
+    mark(steps)
 
 
 onstart:

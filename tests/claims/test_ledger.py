@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from equal_losses.claims.evidence import NOT_DECIDED, NOT_SUPPORTED, SUPPORTED, Evidence
-from equal_losses.claims.ledger import ledger
+from equal_losses.claims.ledger import ledger, undecided
 from equal_losses.statistics.equivalence import equivalence
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -214,3 +214,12 @@ def test_the_shipped_studies_set_every_threshold(study):
     thresholds = yaml.safe_load((CONFIG / f"{study}.yaml").read_text())["evidence"]
     schema = yaml.safe_load((CONFIG / "schema.yaml").read_text())["properties"]["evidence"]
     assert thresholds.keys() == schema["properties"].keys()
+
+
+def test_where_runs_are_missing_nothing_is_decided_that_needs_them():
+    whole = ledger({"toy": evidence()}, STATEMENTS)
+    found = undecided(whole, "toy", "1 of 9 runs missing", ["FL"])
+    touched = (found["experiment"] == "toy") & found["subject"].isin(["FL", "all losses"])
+    assert set(found.loc[touched, "verdict"]) == {NOT_DECIDED}
+    assert found.loc[touched, "numbers"].str.endswith("; 1 of 9 runs missing").all()
+    pd.testing.assert_frame_equal(found[~touched], whole[~touched])

@@ -59,6 +59,11 @@ def test_each_question_is_answered_once():
         ({"CE": "supported"}, "Yes", "neural collapse under CE"),
         ({"CE": "not supported", "FL": "not supported"}, "No", "no collapse under CE and FL"),
         (
+            {"CE": "not decided", "FL": "not decided"},
+            "Not decided",
+            "whether the geometry is the same is not decided",
+        ),
+        (
             {"CE": "supported", "FL": "not decided", "LS": "supported", "MSE": "not supported"},
             "In part",
             "no collapse under MSE",

@@ -236,7 +236,7 @@ const charts = {
     return {
       data: { values: cells },
       description: `${title} by width and epochs, a panel for each loss: ${losses.join(", ")}`,
-      title: { text: `${title}, mean over seeds`, anchor: "start", fontSize: 14, fontWeight: 600 },
+      title: { text: title, anchor: "start", fontSize: 14, fontWeight: 600 },
       facet: { field: "loss", type: "nominal", sort: losses, header: { title: null } },
       columns,
       spec: {

@@ -1,5 +1,6 @@
 # The one place where wildcards become objects: what a rule makes is a step of the study, found by its path.
 
+import functools
 import math
 import re
 import time
@@ -10,16 +11,35 @@ from equal_losses.page import content
 from equal_losses.running.records import is_made
 from equal_losses.study import keys, kinds
 from equal_losses.study.keys import DATASET_FILES
+from equal_losses.study.partial import SUFFIX, PartialStudy
 from equal_losses.study.paths import *
 
 content.add_to(steps)
 
 
+@functools.cache
+def partial_steps():
+    """The steps of what is there of the study, for which nothing is trained."""
+    try:
+        found = Steps(PartialStudy(config, steps.is_measured), Codebase(), ROOT, listing.saved(study, ROOT))
+    except InputError as error:
+        raise WorkflowError(f"config: {error}") from error
+    content.add_to(found)
+    if workflow.is_main_process:
+        mark(found)
+    return found
+
+
+def steps_of(path):
+    """The steps that a result belongs to."""
+    return partial_steps() if SUFFIX in path else steps
+
+
 def step_at(path):
     """The step whose result is at this path."""
-    if path not in steps.by_path:
+    if path not in steps_of(path).by_path:
         raise WorkflowError(f"{path}: no result of this study; `equal-losses why {path}` says what it wants instead")
-    return steps.by_path[path]
+    return steps_of(path).by_path[path]
 
 
 def inputs(pattern):
@@ -36,7 +56,8 @@ def inputs(pattern):
 def task(wildcards, output):
     """What a job is told: the ingredients of its result, and the keys of its inputs."""
     path = Path(output[0]).relative_to(steps.root)
-    return (steps.by_path.get(str(path.parent)) or step_at(str(path.with_suffix("")))).for_job
+    named = str(path.with_suffix(""))
+    return (steps_of(named).by_path.get(str(path.parent)) or step_at(named)).for_job
 
 
 def caption(package, wildcard="figure"):
@@ -77,7 +98,7 @@ def minutes(wildcards, attempt):
 
 def alignment_minutes(wildcards, attempt):
     """Run time of the comparison of features: a model costs less than an epoch, a pair half a minute."""
-    experiment = study.experiments[wildcards.experiment]
+    experiment = step_at(f"{TABLES}/alignment".format(**wildcards)).subject
     pairs = experiment.model_pairs
     models = len({model for _, *both in pairs for model in both})
     return attempt * (cluster_minutes(experiment.largest_runs[0], models) + len(pairs))
@@ -117,7 +138,7 @@ def made(*patterns):
     return touch([f"{MARKERS}/{pattern}.made" for pattern in patterns])
 
 
-def mark():
+def mark(steps):
     """Make the markers of every result with a name of its own, unless a workflow that runs here goes by them."""
     runs = any(Path(".snakemake/locks").glob("*"))
     for each in steps.by_path.values():
@@ -141,4 +162,4 @@ wildcard_constraints:
     key=KEY,
     features_key=KEY,
     metrics_key=KEY,
-    study=re.escape(study.name),
+    study=re.escape(study.name) + f"({re.escape(SUFFIX)})?",

@@ -40,3 +40,11 @@ rule page:
         command=COMMAND,
     script:
         "../scripts/page.py"
+
+
+# What is there of a study of which runs failed or are missing. Nothing is trained for it.
+rule partial:
+    input:
+        lambda wildcards: [each.file(".csv") for each in partial_steps().tables],
+        lambda wildcards: [each.file(".pdf") for each in partial_steps().figures],
+        lambda wildcards: f"{STUDY}/report.html".format(study=partial_steps().study.label),

@@ -24,6 +24,7 @@ with job(snakemake) as task:
             "figures": at(figures, section["figures"]),
             "records": list(islice(records, section["runs"])),
             "dataset": next(datasets),
+            "missing": section["missing"],
         }
         for section in task.settings["sections"]
     ]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from equal_losses.claims.evidence import NOT_SUPPORTED, SUPPORTED, Evidence
+from equal_losses.claims.evidence import NOT_DECIDED, NOT_SUPPORTED, SUPPORTED, Evidence
 from equal_losses.claims.zhou2022 import CLAIMS as ZHOU_2022
 from equal_losses.claims.zhou2022 import THEOREMS
 from equal_losses.running.words import count
@@ -40,6 +40,21 @@ def ledger(experiments: Mapping[str, Evidence], statements: pd.DataFrame) -> pd.
                 words = (claim.name, claim.statement, name, subject, verdict, numbers, rule, claim.source)
                 rows.append((*words, evidence.seeds))
     return pd.DataFrame([*rows, *_theorems(statements)], columns=COLUMNS)
+
+
+def undecided(ledger: pd.DataFrame, experiment: str, missing: str, losses: Sequence[str]) -> pd.DataFrame:
+    """The ledger of an experiment of which runs are missing: whatever would need them is not decided.
+
+    Args:
+        missing: which runs are missing, in words.
+        losses: those of which runs are missing; what is said of all losses needs them, too.
+    """
+    of_one = set(ledger["subject"]) & set(ledger.loc[ledger["name"] == "training_accuracy", "subject"]) - set(losses)
+    open_ = (ledger["experiment"] == experiment) & ~ledger["subject"].isin(of_one)
+    return ledger.assign(
+        verdict=ledger["verdict"].mask(open_, NOT_DECIDED),
+        numbers=ledger["numbers"].mask(open_, ledger["numbers"] + f"; {missing}"),
+    )
 
 
 def _theorems(statements: pd.DataFrame) -> Iterator[tuple]:

@@ -71,6 +71,8 @@ def _verdict(verdicts: pd.Series) -> str:
 def _collapse(rows: pd.DataFrame, _pairs: pd.DataFrame) -> str:
     if _verdict(rows["verdict"]) == SUPPORTED and len(rows) > 1:
         return f"the same geometry under {_all(len(rows))}"
+    if _verdict(rows["verdict"]) == NOT_DECIDED:
+        return "whether the geometry is the same is not decided"
     words = {SUPPORTED: "neural collapse under", NOT_SUPPORTED: "no collapse under", NOT_DECIDED: "not decided for"}
     return ", ".join(f"{words[verdict]} {_listed(part)}" for verdict, part in _subjects(rows).items())
 

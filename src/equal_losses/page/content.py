@@ -29,6 +29,7 @@ def step(steps: Steps) -> Step:
                 for figure in _captioned("figures.experiment", experiment.config["figures"])
             ],
             "runs": len(experiment.runs),
+            "missing": experiment.missing,
         }
         for name, experiment in steps.study.experiments.items()
     ]

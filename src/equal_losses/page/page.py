@@ -39,7 +39,8 @@ def write(
     Args:
         templates: folder of the templates in Jinja.
         sections: of each experiment its name, the paths of its tables (`keys.PAGE_TABLES`) by name, its figures in
-            order, the paths of all runs' records, and of the manifest of its dataset (see `Section.read`).
+            order, the paths of all runs' records, of the manifest of its dataset, and which runs are missing (see
+            `Section.read`).
         claims: the ledger as CSV (see `claims.ledger`).
         theory: figures of the theory. As in an experiment, each is a name, the path of a PNG, which has a PDF beside
             it, and a caption in reStructuredText.

@@ -111,6 +111,7 @@ class Section:
         figures: its figures, in the order of the page.
         records: the run.json of every run.
         dataset: the images, or None where nothing is said of them.
+        missing: which runs are missing; empty where none is.
     """
 
     name: str
@@ -122,6 +123,7 @@ class Section:
     figures: Sequence[FigureImage] = ()
     records: Sequence[Mapping] = ()
     dataset: PreparedDataset | None = None
+    missing: str = ""
 
     @classmethod
     def read(
@@ -131,6 +133,7 @@ class Section:
         figures: Iterable[Mapping] = (),
         records: Iterable[str] = (),
         dataset: str | None = None,
+        missing: str = "",
     ) -> Section:
         """Read an experiment from the files of its tables and records; arguments as in `page.write`."""
         return cls(
@@ -140,6 +143,7 @@ class Section:
             figures=[FigureImage(**figure) for figure in figures],
             records=[read_json(path) for path in records],
             dataset=PreparedDataset.open(dataset) if dataset else None,
+            missing=missing,
         )
 
     @property

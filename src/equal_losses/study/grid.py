@@ -34,7 +34,7 @@ class Study:
 
     def __init__(self, config: Mapping):
         self.config = configuration.validated(config)
-        self.name = self.config["name"]
+        self.name = self.label = self.config["name"]  # the label is what its claims and page are under
         self.experiments = {name: Experiment(self, name) for name in self.config["experiments"]}
         self.theory = theory_settings(self.config)
 
@@ -73,6 +73,21 @@ class Experiment:
         return self.study.config["experiments"][self.name]
 
     @property
+    def label(self) -> str:
+        """What its tables and figures are under."""
+        return self.name
+
+    @property
+    def missing(self) -> str:
+        """Which of its runs are missing."""
+        return ""
+
+    @property
+    def losses_touched(self) -> list[str]:
+        """Losses of which a run is missing."""
+        return []
+
+    @property
     def dataset(self) -> str:
         """Name of the dataset."""
         return self.config["dataset"]
@@ -94,10 +109,15 @@ class Experiment:
         return self.tuning is not None or self.config["stack"] > 1
 
     @cached_property
-    def runs(self) -> list[Run]:
+    def grid(self) -> list[Run]:
         """Every run of the grid."""
         grid = product(*(self.config[axis] for axis in ("losses", "widths", "epochs", "seeds")))
         return [Run(self, *point) for point in grid]
+
+    @property
+    def runs(self) -> list[Run]:
+        """The runs that tables and figures are made of."""
+        return self.grid
 
     @cached_property
     def choices(self) -> list[Choice]:
@@ -133,7 +153,7 @@ class Experiment:
     @cached_property
     def largest_runs(self) -> list[Run]:
         """Runs of the largest network and the longest budget, whose features are compared pair by pair."""
-        largest = max(self.config["widths"]), max(self.config["epochs"])
+        largest = max(run.width for run in self.runs), max(run.epochs for run in self.runs)
         return [run for run in self.runs if (run.width, run.epochs) == largest]
 
     @property
@@ -222,6 +242,11 @@ class Run(Training):
             "epochs": self.epochs,
             "seed": self.seed,
         }
+
+    @property
+    def point(self) -> tuple[str, float, int, int]:
+        """Where it is in the grid."""
+        return self.loss, self.width, self.epochs, self.seed
 
     @property
     def members(self) -> list[Run]:

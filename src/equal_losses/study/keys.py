@@ -66,6 +66,10 @@ class Steps:
         """Whether a file of the results is there."""
         return (self.root / path).exists()
 
+    def is_measured(self, run: Run) -> bool:
+        """Whether a run of the grid is finished and its metrics are taken."""
+        return self.is_there(self.run(run).file(RECORD)) and self.is_there(self.metrics(run).file(".json"))
+
     def dataset(self, name: str) -> Step:
         """A prepared dataset; its settings say where the images come from and how they are split."""
         settings = self.study.dataset_settings(name) | {"files": self._listings.get(name)}
@@ -115,7 +119,7 @@ class Steps:
 
     def table(self, experiment: Experiment, name: str) -> Step:
         """A table of an experiment: of its runs, of their features, or made from other tables."""
-        place = f"{paths.TABLES}/{name}".format(experiment=experiment.name)
+        place = f"{paths.TABLES}/{name}".format(experiment=experiment.label)
         if name == "trajectories":  # made in one job with that of the runs
             return replace(self.table(experiment, "runs"), place=place)
         if name == "runs":
@@ -124,7 +128,7 @@ class Steps:
 
     def figure(self, experiment: Experiment, name: str) -> Step:
         """A figure of an experiment."""
-        place = f"{paths.FIGURES}/{name}".format(experiment=experiment.name)
+        place = f"{paths.FIGURES}/{name}".format(experiment=experiment.label)
         return self._figure(place, "figures.experiment", name, partial(self.table, experiment), experiment)
 
     def theory_table(self, name: str) -> Step:
@@ -169,8 +173,12 @@ class Steps:
             for name in ("runs", "equivalence", "alignment")
         }
         inputs["theory"] = Files(self.theory_table("statements"), ".csv")
-        settings = {"experiments": list(self.study.experiments), "thresholds": self.study.config["evidence"]}
-        return self._step(f"{paths.STUDY}/claims".format(study=self.study.name), "claims.py", settings, inputs)
+        settings = {
+            "experiments": list(self.study.experiments),
+            "thresholds": self.study.config["evidence"],
+            "missing": {each.name: [each.missing, each.losses_touched] for each in self._experiments if each.missing},
+        }
+        return self._step(f"{paths.STUDY}/claims".format(study=self.study.label), "claims.py", settings, inputs)
 
     def page(self, content: dict) -> Step:
         """The page for readers.
@@ -192,7 +200,7 @@ class Steps:
             "theory": Files(self.theory_figures, ".png"),
             "theory_pdf": Files(self.theory_figures, ".pdf"),
         }
-        place = f"{paths.STUDY}/report".format(study=self.study.name)
+        place = f"{paths.STUDY}/report".format(study=self.study.label)
         templates = [f"{PAGE_TEMPLATES}/{name}" for name in PAGE_FILES]
         return self._step(place, "page.py", content, inputs, files=templates)
 
