@@ -222,7 +222,7 @@ def test_a_command_that_users_are_told_says_to_snakemake_what_it_says_to_them(co
     """A study's file is a file, and what comes after it is no file."""
     said = said_to_snakemake(command)
     assert all(Path(file).suffix == ".yaml" for file in said.configfile or [])
-    named = {"all", "claims", "datasets", "figures", "page", "theory"}
+    named = {"all", "claims", "datasets", "figures", "page", "partial", "theory"}
     assert all(target in named or target.startswith("results/") for target in said.targets)
 
 
