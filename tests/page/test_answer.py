@@ -96,7 +96,8 @@ def test_the_accuracy_is_answered_for_the_pairs_of_the_largest_configuration(ver
 
 def test_what_is_not_decided_says_how_many_seeds_would_decide():
     assert answered(ACCURACY, "undecided", seeds_needed=9.0).words.endswith(", which 9 seeds would decide")
-    assert answered(ACCURACY, "undecided", seeds_needed=np.nan).words.endswith("pair of losses")
+    for unknown in (np.nan, np.inf):
+        assert answered(ACCURACY, "undecided", seeds_needed=unknown).words.endswith("pair of losses")
 
 
 def test_one_loss_alone_has_no_accuracies_to_compare():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -139,4 +140,4 @@ def _of(part: int, total: int) -> str:
 def _needed(row: pd.Series) -> str:
     """How many seeds would decide, where the ledger says so."""
     seeds = row.get("seeds_needed")
-    return "" if pd.isna(seeds) else f", which {seeds:,.0f} seeds would decide"
+    return f", which {seeds:,.0f} seeds would decide" if seeds is not None and math.isfinite(seeds) else ""
