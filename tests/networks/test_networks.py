@@ -13,12 +13,14 @@ from torchvision.models import resnet18, resnet50, wide_resnet50_2
 
 from equal_losses import networks
 from equal_losses.study import kinds
+from equal_losses.training.loop import assembled
 
 FILES = {kind: Path(networks.__file__).with_name(f"{kind}.py") for kind in kinds.kinds("networks")}
 
 
 def build(kind: str, width: float, classes: int = 10, channels: int = 3, **options):
-    return networks.build({"kind": kind, "width": width, **options}, classes=classes, channels=channels)
+    settings = {"network": {"kind": kind, "width": width, **options}, "head": {"kind": "linear"}}
+    return assembled(settings, classes, channels)
 
 
 def shapes(module: torch.nn.Module, *, without: tuple[str, ...]) -> list[tuple[int, ...]]:

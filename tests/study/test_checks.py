@@ -30,7 +30,7 @@ RGB = {"mean": [0.5, 0.5, 0.5], "std": [0.1, 0.1, 0.1]}
         ("datasets.digits", {"kind": "digits"}, "datasets.digits.test_fraction: missing; this dataset has no test part"),
         ("datasets.digits", {"kind": "mnist", "test_fraction": 0.5}, "datasets.digits.test_fraction: 0.5; this dataset has a test part of its own"),
         # The theory
-        ("theory.landscape", [{"kinds": ["foc"], "classes": 3, "samples": 2, "dim": 5, "strength": 0.02}], "theory.landscape[0].kinds: 'foc'; allowed: bce, bi_tempered"),
+        ("theory.landscape", [{"kinds": ["foc"], "classes": 3, "samples": 2, "dim": 5, "strength": 0.02}], "theory.landscape[0].kinds: 'foc'; allowed: arcface, bce"),
         ("theory.bias_sweep.lambda_b", [0, 0.1], "theory.bias_sweep.lambda_b: [0, 0.1]; expected two or more above 0"),
     ],
 )  # fmt: skip
@@ -100,6 +100,12 @@ def test_a_test_part_is_in_the_images_or_is_taken_from_them(small_config, fracti
 def test_images_that_are_as_expected_are_not_spoken_of(small_config):
     put(small_config, "datasets.digits", {**PHOTOS, "test_fraction": 0.2})
     assert missing(small_config, {"a/1.png": 9, "b/1.png": 9}) == []
+
+
+def test_of_parts_that_are_no_folders_nothing_is_said(small_config):
+    """Of a user's dataset of arrays, say, which may have a test part under any name."""
+    put(small_config, "datasets.digits", {**PHOTOS, "test_fraction": None})
+    assert missing(small_config, {"train_images.npy": 9, "test_images.npy": 9}) == []
 
 
 # Warnings

@@ -42,7 +42,7 @@ NAME = "expected a letter, then at most 59 letters, digits, - and _"
         (f"datasets.{'a' * 61}", {"kind": "digits"}, f"datasets: name '{'a' * 61}'; {NAME}"),
         ("name", "a b", "name: 'a b'; allowed: a letter, then at most 59 letters, digits, - and _"),
         # One of a few
-        ("losses.CE.kind", "cross_entrpy", "losses.CE.kind: 'cross_entrpy' (did you mean cross_entropy?); allowed: bce, bi_tempered, "),
+        ("losses.CE.kind", "cross_entrpy", "losses.CE.kind: 'cross_entrpy' (did you mean cross_entropy?); allowed: arcface, bce, "),
         ("datasets.digits.kind", "digitz", "datasets.digits.kind: 'digitz' (did you mean digits?); allowed: cifar10, "),
         ("experiments.small.network.kind", "resnet", "experiments.small.network.kind: 'resnet'"),
         ("experiments.small.dataset", "digit", "experiments.small.dataset: 'digit' (did you mean digits?); allowed: digits"),
@@ -57,6 +57,9 @@ NAME = "expected a letter, then at most 59 letters, digits, - and _"
         ("losses.TOP", {"kind": "top_k", "k": 1.5}, "losses.TOP.k: 1.5; allowed: a whole number >= 1"),
         ("losses.CP", {"kind": "confidence_penalty", "beta": -1}, "losses.CP.beta: -1; allowed: a number >= 0"),
         ("losses.F", {"kind": "f_divergence", "divergence": "tv"}, "losses.F.divergence: 'tv'; allowed: TV, KL, Pearson, Jeffrey, JS"),
+        ("experiments.small.head", {"kind": "cosin"}, "experiments.small.head.kind: 'cosin' (did you mean cosine?); allowed: cosine, linear"),
+        ("experiments.small.head", {"kind": "cosine", "scale": 0}, "experiments.small.head.scale: 0; allowed: a number > 0"),
+        ("experiments.small.head", {"kind": "linear", "scale": 1}, "experiments.small.head.scale: unknown key; allowed: kind"),
         ("losses.LA", {"kind": "logit_adjustment", "prior": [1, 0]}, "losses.LA.prior[1]: 0; allowed: a number > 0"),
         ("losses.LA", {"kind": "logit_adjustment", "prior": 2}, "losses.LA.prior: 2; allowed: a list of items, each a number > 0 or null"),
         ("experiments.small.widths", [0.5, 0], "experiments.small.widths[1]: 0; allowed: a number > 0"),
@@ -178,6 +181,35 @@ def test_a_number_is_finite(small_config, path, value):
     put(small_config, path, value)
     with pytest.raises(InputError, match=f"^{path}: {value}; expected a finite number"):
         configuration.validated(small_config)
+
+
+@pytest.mark.parametrize(
+    ("loss", "head", "message"),
+    [
+        ("arcface", "linear", "asks for scale, which the head linear does not give; allowed with: cosine"),
+        ("l_softmax", "cosine", "asks for weight, which the head cosine does not give; allowed with: linear"),
+    ],
+)
+def test_a_loss_that_asks_for_what_the_head_does_not_give_is_refused(small_config, loss, head, message):
+    put(small_config, "losses.CE", {"kind": loss})
+    put(small_config, "experiments.small.head", {"kind": head})
+    with pytest.raises(InputError) as raised:
+        configuration.validated(small_config)
+    assert raised.value.lines == (f"experiments.small.losses[0]: 'CE' (kind {loss}) {message}",)
+
+
+@pytest.mark.parametrize(("loss", "head"), [("arcface", "cosine"), ("l_softmax", "linear"), ("center", "cosine")])
+def test_a_loss_that_asks_for_what_the_head_gives_is_taken(small_config, loss, head):
+    put(small_config, "losses.CE", {"kind": loss})
+    put(small_config, "experiments.small.head", {"kind": head})
+    assert configuration.validated(small_config)["losses"]["CE"]["kind"] == loss
+
+
+def test_the_head_is_linear_where_none_is_named(small_config):
+    experiment = configuration.validated(small_config)["experiments"]["small"]
+    assert experiment["head"] == {"kind": "linear"}
+    put(small_config, "experiments.small.head", {"kind": "cosine"})
+    assert configuration.validated(small_config)["experiments"]["small"]["head"] == {"kind": "cosine", "scale": 10}
 
 
 def test_a_name_ends_where_its_letters_end(small_config):

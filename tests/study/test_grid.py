@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from equal_losses.running.errors import InputError
 from equal_losses.study.grid import CHOSEN, Choice, Experiment, Stack, Study
 from equal_losses.training.schedule import decay_epochs, learning_rate
 
@@ -62,6 +63,7 @@ def test_settings_are_the_options_of_what_a_run_is_made_of(small_config):
     assert run.settings == {
         "loss": {"kind": "focal", "gamma": 3, "reduction": "mean"},
         "network": {"kind": "small_resnet", "stem_stride": 1, "width": 0.5},
+        "head": {"kind": "linear"},
         "epochs": 7,
         "seed": 1,
         **{key: value for key, value in run.experiment.config["training"].items() if key != "test_normalization"},
@@ -248,3 +250,11 @@ def test_features_of_the_largest_networks_with_the_longest_budget_are_compared(s
         ("untrained", ("FL", 1), (None, 1)),
         ("untrained", ("FL", 2), (None, 2)),
     ]
+
+
+def test_the_theory_takes_the_losses_of_logits_alone(small_config):
+    put(small_config, "losses.CENTER", {"kind": "center"})
+    assert [loss["name"] for loss in Study(small_config).theory["losses"]] == ["CE", "FL"]
+    put(small_config, "theory.losses", ["CENTER"])
+    with pytest.raises(InputError, match=r"^theory.losses: 'CENTER'; allowed, of logits alone: CE, FL$"):
+        Study(small_config)

@@ -9,7 +9,7 @@ import pytest
 
 from equal_losses.study import kinds
 
-PACKAGES = ("losses", "networks", "datasets", "figures.experiment", "figures.theory", "theory.steps")
+PACKAGES = ("losses", "heads", "networks", "datasets", "figures.experiment", "figures.theory", "theory.steps")
 
 
 @pytest.fixture

@@ -49,7 +49,10 @@ def test_a_study_may_choose_losses():
 @pytest.mark.parametrize(
     "change, message",
     [
-        (lambda theory: theory.update(losses=["hinge"]), "theory.losses: 'hinge'; allowed: CE, FL, MSE"),
+        (
+            lambda theory: theory.update(losses=["hinge"]),
+            "theory.losses: 'hinge'; allowed, of logits alone: CE, FL, MSE",
+        ),
         (lambda theory: theory["minimise"]["sizes"][0].update(dim=3), "theory.minimise.sizes[0].dim: 3; allowed"),
         (lambda theory: theory["bias_sweep"]["sizes"][0].update(dim=2), "theory.bias_sweep.sizes[0].dim: 2; allowed"),
         (lambda theory: theory["descent"].update(dim=3), "theory.descent.dim: 3; allowed"),

@@ -11,6 +11,8 @@ from equal_losses.datasets._images import Images
 from equal_losses.datasets.digits import digits as all_digits
 from equal_losses.datasets.prepared import PreparedDataset, prepare
 from equal_losses.running.records import digest, seal
+from equal_losses.training import loop
+from equal_losses.training.batches import Normalization
 
 from .jobs import DATA, MEMBERS, SMALL, Data, Training
 from .runs import run
@@ -33,6 +35,14 @@ def data(tmp_path_factory) -> Data:
 def digits(data) -> PreparedDataset:
     """240 training, 160 validation and 200 test images."""
     return PreparedDataset.open(data.files[0])
+
+
+@pytest.fixture
+def float64(monkeypatch):
+    """Networks and images of twice the precision, where only what computes something else differs visibly."""
+    build, normalize = loop.build_network, Normalization.__call__
+    monkeypatch.setattr(loop, "build_network", lambda *arguments: build(*arguments).double())
+    monkeypatch.setattr(Normalization, "__call__", lambda *arguments: normalize(*arguments).double())
 
 
 @pytest.fixture

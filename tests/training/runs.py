@@ -11,6 +11,7 @@ from equal_losses.networks.network import Network
 from equal_losses.training.loop import train
 from equal_losses.training.numerics import reproducible
 from equal_losses.training.state import TrainingState
+from equal_losses.training.together import train_together
 
 CPU = torch.device("cpu")
 
@@ -21,6 +22,7 @@ LOSSES = {
 SETTINGS = {
     "loss": LOSSES["CE"],
     "network": {"kind": "small_resnet", "width": 0.25},
+    "head": {"kind": "linear"},
     "epochs": 7,
     "seed": 1,
     "batch_size": 100,
@@ -58,6 +60,22 @@ def states_of(settings: Mapping, dataset, *, compiled: bool = False, **options) 
         return list(train(settings, dataset, device=CPU, compiled=compiled, **options))
 
 
+def trained_together(settings: Mapping, dataset, **options) -> list[TrainingState]:
+    """The runs, trained as one."""
+    with reproducible(1):
+        return list(train_together(settings, dataset, device=CPU, **options))[-1]
+
+
+def largest_difference(ours: TrainingState, theirs: TrainingState) -> float:
+    """Of weights, momentum and best weights, over the largest value of the tensor."""
+    differences = []
+    for group in ("weights", "momentum", "best_weights"):
+        own, other = getattr(ours, group), getattr(theirs, group)
+        assert own.keys() == other.keys()
+        differences += [float((own[name] - other[name]).abs().max() / other[name].abs().max()) for name in own]
+    return max(differences)
+
+
 def bits(state: TrainingState) -> dict:
     """Everything that must not differ between two trainings that mean the same."""
     tensors = {
@@ -72,4 +90,4 @@ def bits(state: TrainingState) -> dict:
 def perceptron(classes: int, layer: nn.Module | None = None) -> Network:
     """8 x 8 images to 6 features to classes, as a user may write it, with one more layer."""
     layers = [nn.Flatten(), nn.Linear(64, 6, bias=False), nn.BatchNorm1d(6), nn.ReLU(), layer or nn.Identity()]
-    return Network(nn.Sequential(*layers), 6, classes)
+    return Network(nn.Sequential(*layers), nn.Linear(6, classes))

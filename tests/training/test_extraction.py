@@ -26,11 +26,11 @@ def states(digits) -> list[TrainingState]:
     return states_of(run(), digits, until=3)
 
 
-def extracted(digits, states: list[TrainingState], augmented: bool = False) -> dict[str, np.ndarray]:
+def extracted(digits, states: list[TrainingState], augmented: bool = False, **changes) -> dict[str, np.ndarray]:
     snapshots = [(str(state.epoch), state.epoch, state.weights) for state in states]
     with TemporaryDirectory() as folder:
         path = Path(folder, "features.npz")
-        write_features(path, run(), digits, snapshots, augmented=augmented, compute=COMPUTE)
+        write_features(path, run(**changes), digits, snapshots, augmented=augmented, compute=COMPUTE)
         with np.load(path) as arrays:
             return dict(arrays)
 
@@ -41,6 +41,15 @@ def test_extraction_sees_what_evaluation_sees(digits, states):
     assert arrays["accuracy_val"].tolist() == [row["val_accuracy"] for row in states[-1].history]
     assert arrays["class_means"].shape == (3, 10, 16)
     assert np.array_equal(arrays["class_counts"][0], digits.manifest["counts"]["train"])
+
+
+def test_under_a_head_of_cosines_the_classifier_has_rows_of_norm_1_and_no_bias(digits):
+    head = {"kind": "cosine", "scale": 10}
+    states = states_of(run(head=head), digits, until=2)[1:]
+    arrays = extracted(digits, states, head=head)
+    assert arrays["accuracy_val"].tolist() == [row["val_accuracy"] for row in states[-1].history]
+    np.testing.assert_allclose(np.linalg.norm(arrays["weight"], axis=2), 1, rtol=1e-6)
+    assert not arrays["bias"].any()
 
 
 def test_augmented_features_differ_and_are_the_same_each_time(digits, states):

@@ -7,9 +7,10 @@ from functools import partial
 import pytest
 import torch
 
-from equal_losses import losses, networks
+from equal_losses import losses
 from equal_losses.running import weights
 from equal_losses.running.errors import InputError
+from equal_losses.training import loop
 from equal_losses.training.batches import DeviceImages, EpochRandomness, Normalization
 from equal_losses.training.loop import build_network, mean_loss, train
 from equal_losses.training.numerics import as_called, reproducible, resolve_device
@@ -222,7 +223,7 @@ def test_only_a_compiled_training_tells_the_compiler_to_be_deterministic(compile
 def test_a_compiled_training_is_the_same_up_to_rounding(digits, monkeypatch):
     """Up to the compiler's last stage, the code in C++, which takes half a minute."""
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
-    monkeypatch.setattr(networks, "build", lambda *_, **__: perceptron(classes=10))
+    monkeypatch.setattr(loop, "assembled", lambda *_: perceptron(classes=10))
     settings = run(batch_size=240, crop_padding=0, flip=False)
     plain, compiled = (trained(settings, digits, until=2, compiled=flag) for flag in (False, True))
     assert compiled.weights.keys() == plain.weights.keys()

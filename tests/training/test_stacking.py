@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from equal_losses import networks
 from equal_losses.networks.network import Network
 from equal_losses.running.errors import InputError
 from equal_losses.training import stacking
+from equal_losses.training.loop import assembled
 
 from .runs import perceptron
 
@@ -20,11 +20,11 @@ def images(count: int = 5) -> Tensor:
     return torch.randn((count, 1, 8, 8), generator=torch.Generator().manual_seed(0))
 
 
-def seeded(seed: int, kind: str = "perceptron", layer: nn.Module | None = None) -> Network:
+def seeded(seed: int, kind: str = "perceptron", layer: nn.Module | None = None, head: str = "linear") -> Network:
     torch.manual_seed(seed)
     if kind == "perceptron":
         return perceptron(3, layer)
-    return networks.load(kind)(width=0.125, classes=3, channels=1)
+    return assembled({"network": {"kind": kind, "width": 0.125}, "head": {"kind": head}}, 3, 1)
 
 
 @given(size=st.integers(1, 5), shape=st.lists(st.integers(1, 4), min_size=1, max_size=4), seed=st.integers(0, 99))
@@ -38,15 +38,19 @@ def test_what_is_folded_and_unfolded_is_as_it_was(size, shape, seed):
         assert all(torch.equal(part[name], again[name]) for name in part)
 
 
-@pytest.mark.parametrize("kind", ["small_resnet", "wide_resnet18", "perceptron"])
+@pytest.mark.parametrize(
+    ("kind", "head"),
+    [("small_resnet", "linear"), ("small_resnet", "cosine"), ("wide_resnet18", "linear"), ("perceptron", "linear")],
+)
 @pytest.mark.parametrize("mode", [True, False], ids=["training", "evaluation"])
-def test_networks_compute_together_what_they_compute_alone(kind, mode):
-    members = [seeded(seed, kind).double().train(mode) for seed in range(3)]
+def test_networks_compute_together_what_they_compute_alone(kind, head, mode):
+    members = [seeded(seed, kind, head=head).double().train(mode) for seed in range(3)]
     together = stacking.stacked(members, images()).double().train(mode)
     batches = torch.stack([images().double() * (1 + index) for index in range(3)])
-    logits, _ = together(batches)
+    logits, features = together(batches)
     for index, member in enumerate(members):
-        torch.testing.assert_close(logits[index], member(batches[index])[0], rtol=1e-9, atol=1e-9)
+        alone = member(batches[index])
+        torch.testing.assert_close((logits[index], features[index]), alone, rtol=1e-9, atol=1e-9)
     parts = stacking.unfold(together.network.state_dict(), 3)
     for member, state in zip(members, parts, strict=True):
         assert state.keys() == member.state_dict().keys()

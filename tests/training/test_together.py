@@ -7,41 +7,15 @@ import torch
 
 from equal_losses import losses
 from equal_losses.running.errors import InputError
-from equal_losses.training import loop, stacking, together
-from equal_losses.training.batches import Normalization
-from equal_losses.training.numerics import reproducible
+from equal_losses.training import stacking, together
 from equal_losses.training.state import TrainingState, load_states, save_states
-from equal_losses.training.together import train_together
 
-from .runs import CPU, TIMED, bits, run, trained
+from .runs import TIMED, bits, largest_difference, run, trained, trained_together
 
 
 def members(**changes) -> dict[str, dict]:
     """Settings of three runs of two losses and two seeds."""
     return {f"{loss}/seed{seed}": run(loss, seed=seed, **changes) for loss, seed in (("CE", 1), ("FL", 1), ("FL", 2))}
-
-
-def trained_together(settings: dict, dataset, **options) -> list[TrainingState]:
-    with reproducible(1):
-        return list(train_together(settings, dataset, device=CPU, **options))[-1]
-
-
-def largest_difference(ours: TrainingState, theirs: TrainingState) -> float:
-    """Of weights, momentum and best weights, over the largest value of the tensor."""
-    differences = []
-    for group in ("weights", "momentum", "best_weights"):
-        own, other = getattr(ours, group), getattr(theirs, group)
-        assert own.keys() == other.keys()
-        differences += [float((own[name] - other[name]).abs().max() / other[name].abs().max()) for name in own]
-    return max(differences)
-
-
-@pytest.fixture
-def float64(monkeypatch):
-    """Networks and images of twice the precision, where only what computes something else differs visibly."""
-    build, normalize = loop.build_network, Normalization.__call__
-    monkeypatch.setattr(loop, "build_network", lambda *arguments: build(*arguments).double())
-    monkeypatch.setattr(Normalization, "__call__", lambda *arguments: normalize(*arguments).double())
 
 
 # What is computed

@@ -136,7 +136,8 @@ class Extended:
 def extended(tmp_path_factory) -> Extended:
     folder = copied_repository(tmp_path_factory.mktemp("extended"))
     (study,) = (block for block in blocks("README.md") if "kind: poly1" in block.text)
-    overlay = {"experiments": {"mine": {"losses": ["TAYLOR", "POLY1"]}}, "theory": {"losses": ["TAYLOR"]}}
+    experiment = {"losses": ["TAYLOR", "POLY1", "UNIFORM"]}
+    overlay = {"experiments": {"mine": experiment}, "theory": {"losses": ["TAYLOR"]}}
     (folder / "poly1.yaml").write_text(yaml.safe_dump(yaml.safe_load(study.text) | overlay))
     outputs = work_through(
         "docs/extending.md", folder, lambda command: command.replace("config/mine.yaml", "config/mine.yaml poly1.yaml")
@@ -163,14 +164,18 @@ def test_the_loss_that_the_readme_shows_is_the_file():
 
 
 def test_the_new_parts_are_what_was_run(extended):
-    settings = {loss: read(extended.run(loss) / "run.json")["settings"] for loss in ("TAYLOR", "POLY1")}
+    settings = {loss: read(extended.run(loss) / "run.json")["settings"] for loss in ("TAYLOR", "POLY1", "UNIFORM")}
+    assert settings["UNIFORM"]["loss"] == {"kind": "uniform", "penalty": 0.01, "reduction": "mean"}
+    assert settings["UNIFORM"]["head"] == {"kind": "unbiased"}
     assert settings["TAYLOR"]["loss"] == {"kind": "taylor", "order": 3, "reduction": "mean"}
     assert settings["POLY1"]["loss"] == {"kind": "poly1", "epsilon": 1, "reduction": "mean"}
     assert settings["TAYLOR"]["network"] == {"kind": "mlp", "depth": 3, "width": 0.5}
     finals = {loss: weights.load(extended.run(loss) / "final.safetensors")[0] for loss in settings}
     shapes = [tuple(tensor.shape) for tensor in finals["TAYLOR"].values() if tensor.ndim == 2]
     assert sorted(shapes) == [(3, 64), (64, 64), (64, 64), (64, 64)]
-    assert not torch.equal(*(final["classifier.weight"] for final in finals.values()))
+    weight = {loss: final["classifier.weight"] for loss, final in finals.items()}
+    assert not torch.equal(weight["TAYLOR"], weight["POLY1"])
+    assert "classifier.bias" not in finals["UNIFORM"]
 
 
 def test_the_new_dataset_is_the_arrays(extended):
@@ -201,7 +206,7 @@ def test_the_new_metric_is_in_the_tables(extended):
 
 def test_the_new_table_is_made_from_the_runs(extended):
     runs, angles = extended.table("runs"), extended.table("angles").set_index("loss")
-    assert list(angles.index) == ["TAYLOR", "POLY1"]
+    assert list(angles.index) == ["TAYLOR", "POLY1", "UNIFORM"]
     values = runs[runs["loss"] == "TAYLOR"]["equiangularity_weights"]
     assert angles.loc["TAYLOR", "mean"] == pytest.approx(values.mean())
     assert (angles.loc["TAYLOR", "lowest"], angles.loc["TAYLOR", "highest"]) == (values.min(), values.max())
@@ -270,7 +275,7 @@ def test_what_runs_again_is_what_the_page_says(extended, file, old, new, jobs):
 
 def test_a_changed_metric_is_measured_again_and_nothing_is_trained(extended):
     planned = extended.planned_after("metrics/collapse.py", "+ 1 / (len(rows) - 1)", "- 1 / (len(rows) - 1)")
-    assert planned["nc_metrics"] == 4 and not {"train", "extract_features"} & planned.keys()
+    assert planned["nc_metrics"] == 6 and not {"train", "extract_features"} & planned.keys()
 
 
 def test_a_new_file_beside_the_others_runs_nothing_again(extended):

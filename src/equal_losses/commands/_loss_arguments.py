@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from equal_losses.running.errors import InputError
 from equal_losses.study import configuration
-from equal_losses.study.kinds import REQUIRED, kinds, parameters, schemas
+from equal_losses.study.kinds import REQUIRED, asked, kinds, parameters, schemas
 
 # The paper's names of its losses and their parameters; other names are kinds.
 PAPER_LOSSES = {
@@ -84,10 +84,11 @@ def build(loss: Mapping, classes: int) -> Callable:
 
 
 def _losses() -> dict[str, dict[str, dict]]:
-    """Kinds of losses and the schemas of their parameters, except the reduction, which is the mean here."""
+    """Kinds of losses of logits alone and the schemas of their parameters, except the reduction, which is the mean."""
     return {
         kind: {key: schema for key, schema in schemas("losses", kind).items() if key != "reduction"}
         for kind in kinds("losses")
+        if not asked(kind)
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,7 +13,6 @@ import pandas as pd
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from equal_losses import networks
 from equal_losses.losses.cross_entropy import cross_entropy
 from equal_losses.networks.network import Network
 from equal_losses.running.checkpoints import KEPT
@@ -20,6 +20,7 @@ from equal_losses.running.errors import InputError
 from equal_losses.running.files import read_json
 from equal_losses.study import kinds
 from equal_losses.study.grid import Experiment, Run, Stack, Trunk
+from equal_losses.training.loop import assembled
 
 # Forward and backward pass together cost three forward passes: the backward pass has two products for each one.
 TRAINING_FACTOR = 3
@@ -174,14 +175,14 @@ class NetworkSize:
 
 def network_size(experiment: Experiment, size: DatasetSize, width: float) -> NetworkSize:
     """Counted on the network itself, without memory for it."""
-    options = experiment.config["network"]
-    return _network_size(tuple(sorted(options.items())), size, width)
+    network, head = (tuple(sorted(experiment.config[part].items())) for part in ("network", "head"))
+    return _network_size(network, head, size, width)
 
 
 @cache
-def _network_size(options: tuple, size: DatasetSize, width: float) -> NetworkSize:
+def _network_size(network: tuple, head: tuple, size: DatasetSize, width: float) -> NetworkSize:
     with torch.device("meta"):
-        network = _build(dict(options), size, width)
+        network = _build({"network": dict(network), "head": dict(head)}, size, width)
         images = torch.empty(1, size.channels, size.height, size.width)
     with FlopCounterMode(display=False) as counter:
         network.eval()(images)
@@ -197,7 +198,7 @@ def measured_rate(experiment: Experiment, size: DatasetSize, width: float) -> fl
     if device.type == "cpu":
         torch.set_num_threads(experiment.study.compute["threads"])
         batch = max(2, min(batch, int(_TIMED_OPERATIONS / one)))
-    network = _build(experiment.config["network"], size, width).to(device, memory_format=torch.channels_last)
+    network = _build(experiment.config, size, width).to(device, memory_format=torch.channels_last)
     images = torch.randn(batch, size.channels, size.height, size.width, device=device)
     labels = torch.zeros(batch, dtype=torch.int64, device=device)
 
@@ -213,8 +214,9 @@ def measured_rate(experiment: Experiment, size: DatasetSize, width: float) -> fl
     return batch * one / min(step() for _ in range(3))
 
 
-def _build(options: dict, size: DatasetSize, width: float) -> Network:
-    return networks.build({**options, "width": width}, classes=size.classes, channels=size.channels)
+def _build(config: Mapping, size: DatasetSize, width: float) -> Network:
+    settings = {"network": {**config["network"], "width": width}, "head": config["head"]}
+    return assembled(settings, size.classes, size.channels)
 
 
 def table(costs: dict[str, Cost]) -> pd.DataFrame:

@@ -1,8 +1,10 @@
-"""Classification losses of logits, as the paper defines them (Section 2.1): one file per kind.
+"""Classification losses, the paper's (Section 2.1) and others: one file per kind.
 
 A loss is a function `loss(logits, labels, *, ..., reduction)`:
 
 - `logits`: N x K, floating point; `labels`: N, int64, in 0..K-1;
+- what else it needs it asks for by the name of a parameter after these: `features` (N x d), or what a head gives (see
+  `heads`), such as `weight` (K x d);
 - its own parameters are keywords, which become the keys of a loss in the configuration. Their annotations say what is
   allowed there: `Annotated[float, Gt(0), Le(1)]`, with the bounds of the package annotated_types, or
   `Literal["sum", "mean"]`;
@@ -14,6 +16,7 @@ A new loss is one file here, whose function has the file's name, and that name a
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -26,3 +29,9 @@ def load(kind: str) -> Callable:
 def build(options: Mapping) -> Callable:
     """A loss with its parameters; `name`, which the study gives a loss, is passed over."""
     return partial(load(options["kind"]), **{key: options[key] for key in options if key not in ("kind", "name")})
+
+
+def asks(loss: Callable) -> list[str]:
+    """What a loss asks for beside logits and labels."""
+    parameters = inspect.signature(loss).parameters.values()
+    return [each.name for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD][2:]

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 
-def lowered(logits: Tensor, labels: Tensor, by: Tensor | float) -> Tensor:
-    """N x K logits with the true ones lowered by a number, or by N x 1 of them."""
+def with_true(logits: Tensor, labels: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+    """N x K logits with a function of the true ones, N x 1, in their place."""
     labels = labels.unsqueeze(1)
-    return logits.scatter(1, labels, logits.gather(1, labels) - by)
+    return logits.scatter(1, labels, function(logits.gather(1, labels)))
 
 
 def excesses(logits: Tensor, labels: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from annotated_types import Ge
 from torch import Tensor
 
-from equal_losses.losses._margins import lowered
+from equal_losses.losses._margins import with_true
 from equal_losses.losses._reduction import checked
 
 
@@ -18,4 +18,4 @@ def ldam(logits: Tensor, labels: Tensor, *, margin: Annotated[float, Ge(0)] = 1.
     Args:
         margin: D in logit units, at least 0; 1 by default. At 0 it is cross entropy.
     """
-    return F.cross_entropy(lowered(logits, labels, margin), labels, reduction=checked(reduction))
+    return F.cross_entropy(with_true(logits, labels, lambda true: true - margin), labels, reduction=checked(reduction))

@@ -69,14 +69,18 @@ def write_features(
             randomness = EpochRandomness(settings, epoch, len(labels), device) if augmented else None
             features = last_layer_features(network, splits["train"], normalizations["train"], randomness)
             parameters = (network.classifier.weight, network.classifier.bias)
-            classifier = (parameter.detach().cpu().numpy() for parameter in parameters)
+            classifier = (None if each is None else each.detach().cpu().numpy() for each in parameters)
             statistics = feature_statistics(features, labels, *classifier)
             row = {"snapshot": name, "epoch": epoch, "accuracy_train": statistics.accuracy, **vars(statistics)}
             for split in ("val", "test"):
-                _, row[f"accuracy_{split}"] = evaluate(network, cross_entropy, splits[split], normalizations[split])
+                _, row[f"accuracy_{split}"] = evaluate(network, _cross_entropy, splits[split], normalizations[split])
             rows.append(row)
     with atomic_path(path) as temporary:
         np.savez(temporary, **{key: np.stack([row[key] for row in rows]) for key in rows[0]})
+
+
+def _cross_entropy(logits: Tensor, labels: Tensor, features: Tensor, reduction: str) -> Tensor:
+    return cross_entropy(logits, labels, reduction=reduction)
 
 
 def mapped_features(

@@ -1,7 +1,8 @@
-"""Networks that return logits and last-layer features: one file per kind.
+"""Networks from images to last-layer features: one file per kind.
 
-A network is a function `network(*, width, classes, channels, ...)` that returns a `Network` (see `network`); its
-further keywords are keys of the configuration. Weights come from PyTorch's global random state: seed it first.
+A network is a function `network(*, width, channels, ...)` that returns a module from images to features, and their
+dimension d; its further keywords are keys of the configuration. Weights come from PyTorch's global random state: seed
+it first. A head (see `heads`) makes logits of the features.
 
 A new network is one file here, whose function has the file's name, with the constant
 `FEATURE_DIMENSION = (d at X = 1, whether d grows with X)`, a literal, because it is read before anything is imported.
@@ -14,7 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from equal_losses.networks.network import Network
+    from torch import nn
 
 
 def load(kind: str) -> Callable:
@@ -22,7 +23,7 @@ def load(kind: str) -> Callable:
     return getattr(importlib.import_module(f"{__name__}.{kind}"), kind)
 
 
-def build(options: Mapping, *, classes: int, channels: int) -> Network:
-    """The network of the configuration's `options` for K `classes` and images of C `channels`."""
+def build(options: Mapping, *, channels: int) -> tuple[nn.Module, int]:
+    """The network of the configuration's `options` for images of C `channels`, and d."""
     keywords = {key: value for key, value in options.items() if key != "kind"}
-    return load(options["kind"])(classes=classes, channels=channels, **keywords)
+    return load(options["kind"])(channels=channels, **keywords)

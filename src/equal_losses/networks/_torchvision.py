@@ -3,11 +3,9 @@ from __future__ import annotations
 from torch import nn
 from torchvision.models.resnet import ResNet
 
-from equal_losses.networks.network import Network
 
-
-def from_torchvision(resnet: ResNet, feature_dimension: int, classes: int, channels: int, stem: str) -> Network:
-    """A network whose backbone is `resnet`, with another first convolution and without its last layer.
+def from_torchvision(resnet: ResNet, channels: int, stem: str) -> ResNet:
+    """`resnet`, with another first convolution and without its last layer.
 
     Raises:
         ValueError: where `stem` is neither "cifar" nor "imagenet".
@@ -22,4 +20,4 @@ def from_torchvision(resnet: ResNet, feature_dimension: int, classes: int, chann
         raise ValueError(f"stem is {stem!r}; allowed: cifar, imagenet")
     nn.init.kaiming_normal_(resnet.conv1.weight, mode="fan_out", nonlinearity="relu")
     resnet.fc = nn.Identity()
-    return Network(resnet, feature_dimension, classes)
+    return resnet

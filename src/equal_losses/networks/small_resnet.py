@@ -3,12 +3,12 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from equal_losses.networks.network import Network, scaled
+from equal_losses.networks.network import scaled
 
 FEATURE_DIMENSION = (64, True)
 
 
-def small_resnet(*, width: float, classes: int, channels: int, stem_stride: int = 1) -> Network:
+def small_resnet(*, width: float, channels: int, stem_stride: int = 1) -> tuple[nn.Module, int]:
     """Three stages of 16, 32 and 64 channels times X = `width`, one basic block each; feature dimension 64 X.
 
     For small images and processors without a GPU: it does without torchvision, whose import takes a second.
@@ -28,7 +28,7 @@ def small_resnet(*, width: float, classes: int, channels: int, stem_stride: int 
     for module in backbone.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-    return Network(backbone, stages[2], classes)
+    return backbone, stages[2]
 
 
 class _BasicBlock(nn.Module):

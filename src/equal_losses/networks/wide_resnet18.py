@@ -3,12 +3,12 @@ from __future__ import annotations
 from torchvision.models.resnet import BasicBlock, ResNet
 
 from equal_losses.networks._torchvision import from_torchvision
-from equal_losses.networks.network import Network, scaled
+from equal_losses.networks.network import scaled
 
 FEATURE_DIMENSION = (512, True)
 
 
-def wide_resnet18(*, width: float, classes: int, channels: int, stem: str = "cifar") -> Network:
+def wide_resnet18(*, width: float, channels: int, stem: str = "cifar") -> tuple[ResNet, int]:
     """WideResNet18-X, X = `width`: torchvision's ResNet-18 with the channels of every stage times X.
 
     Basic blocks have no inner width to scale apart from their channels, so the feature dimension is 512 X
@@ -19,4 +19,4 @@ def wide_resnet18(*, width: float, classes: int, channels: int, stem: str = "cif
         def _make_layer(self, block, planes, *args, **options):
             return super()._make_layer(block, scaled(planes, width), *args, **options)
 
-    return from_torchvision(ScaledResNet(BasicBlock, [2, 2, 2, 2]), scaled(512, width), classes, channels, stem)
+    return from_torchvision(ScaledResNet(BasicBlock, [2, 2, 2, 2]), channels, stem), scaled(512, width)

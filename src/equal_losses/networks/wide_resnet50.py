@@ -3,16 +3,16 @@ from __future__ import annotations
 from torchvision.models.resnet import Bottleneck, ResNet
 
 from equal_losses.networks._torchvision import from_torchvision
-from equal_losses.networks.network import Network, scaled
+from equal_losses.networks.network import scaled
 
 FEATURE_DIMENSION = (2048, False)
 
 
-def wide_resnet50(*, width: float, classes: int, channels: int, stem: str = "cifar") -> Network:
+def wide_resnet50(*, width: float, channels: int, stem: str = "cifar") -> tuple[ResNet, int]:
     """WideResNet50-X, X = `width`: torchvision's ResNet-50 with the inner 3x3 width of each bottleneck times X.
 
     The feature dimension is 2048 at every X; X = 1 is ResNet-50 and X = 2 torchvision's `wide_resnet50_2`.
     `stem="cifar"` is a 3x3 convolution of stride 1 without pooling, `stem="imagenet"` torchvision's own.
     """
     resnet = ResNet(Bottleneck, [3, 4, 6, 3], width_per_group=scaled(64, width))
-    return from_torchvision(resnet, 2048, classes, channels, stem)
+    return from_torchvision(resnet, channels, stem), 2048

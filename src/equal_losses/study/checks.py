@@ -27,6 +27,7 @@ def mistakes(config: Mapping) -> Iterator[str]:
         yield from _test_part(f"datasets.{name}.test_fraction", dataset)
     for name, experiment in config["experiments"].items():
         yield from _experiment(f"experiments.{name}", experiment, config["datasets"][experiment["dataset"]])
+        yield from _what_losses_ask_for(f"experiments.{name}", experiment, config["losses"])
     for index, entry in enumerate(config["theory"]["landscape"]):
         for kind in set(entry["kinds"] or ()) - set(kinds.kinds("losses")):
             yield f"theory.landscape[{index}].kinds: {kind!r}; allowed: {', '.join(kinds.kinds('losses'))}"
@@ -49,7 +50,9 @@ def missing_images(config: Mapping, listings: Mapping[str, Mapping], directory: 
             folder = directory / Path(dataset["root"]).expanduser()
             what = f"no file of kind {dataset['kind']} in it" if folder.is_dir() else "no such folder"
             yield f"datasets.{name}.root: {dataset['root']}: {what}; expected the folder that has the files"
-        elif kinds.constant("datasets", dataset["kind"], "SIZE") is None:
+            continue
+        in_folders = all(len(Path(file).parts) > 1 for file in files)
+        if in_folders and kinds.constant("datasets", dataset["kind"], "SIZE") is None:
             has_part = any(Path(file).parts[0] == "test" for file in files)
             yield from _fraction(f"datasets.{name}.test_fraction", dataset["test_fraction"], has_part)
 
@@ -122,6 +125,18 @@ def _experiment(place: str, experiment: Mapping, dataset: Mapping) -> Iterator[s
     padding = training["crop_padding"]
     if side is not None and padding >= side:
         yield f"{place}.training.crop_padding: {padding}; expected less than the {side} pixels of an image"
+
+
+def _what_losses_ask_for(place: str, experiment: Mapping, losses: Mapping) -> Iterator[str]:
+    given = {head: ("features", *(kinds.constant("heads", head, "GIVES") or ())) for head in kinds.kinds("heads")}
+    head = experiment["head"]["kind"]
+    for index, name in enumerate(experiment["losses"]):
+        kind = losses[name]["kind"]
+        for asked in kinds.asked(kind):
+            if asked not in given[head]:
+                allowed = ", ".join(other for other in given if asked in given[other])
+                what = f"{name!r} (kind {kind}) asks for {asked}, which the head {head} does not give"
+                yield f"{place}.losses[{index}]: {what}; allowed with: {allowed}"
 
 
 def _close(place: str, numbers: Iterable[float]) -> Iterator[str]:

@@ -317,9 +317,12 @@ def _check_experiment(experiment: dict, where: str, config: Mapping, mistakes: _
             f"{where}.stack: {experiment['stack']}; allowed with candidates for training.weight_decay: 1, because what "
             f"is trained as one has one weight decay"
         )
-    given = ("width", "classes", "channels")
     with mistakes.noted():
+        given = ("width", "channels")
         experiment["network"] = _with_kind(experiment["network"], f"{where}.network", "networks", given=given)
+    with mistakes.noted():
+        given = ("dimension", "classes")
+        experiment["head"] = _with_kind(experiment["head"], f"{where}.head", "heads", given=given)
 
 
 def _one_of(value: str, allowed: Iterable[str], place: str) -> None:

@@ -12,7 +12,7 @@ from functools import cached_property
 from itertools import combinations, product
 from typing import ClassVar
 
-from equal_losses.study import configuration
+from equal_losses.study import configuration, kinds
 from equal_losses.theory.cases import theory_settings
 from equal_losses.training.schedule import first_decay
 
@@ -36,7 +36,8 @@ class Study:
         self.config = configuration.validated(config)
         self.name = self.label = self.config["name"]  # the label is what its claims and page are under
         self.experiments = {name: Experiment(self, name) for name in self.config["experiments"]}
-        self.theory = theory_settings(self.config)
+        of_logits = {name: loss for name, loss in self.config["losses"].items() if not kinds.asked(loss["kind"])}
+        self.theory = theory_settings({**self.config, "losses": of_logits})
 
     @property
     def compute(self) -> dict:
@@ -292,6 +293,7 @@ class Run(Training):
         return {
             "loss": self.experiment.study.config["losses"][self.loss],
             "network": {**config["network"], "width": self.width},
+            "head": config["head"],
             "epochs": self.epochs,
             "seed": self.seed,
             **training,

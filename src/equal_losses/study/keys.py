@@ -238,8 +238,8 @@ class Steps:
         }
         best = RECORD if isinstance(training, Stack) else "best.safetensors"
         inputs = {**self._images(training), "weights": Files(step, "snapshots.safetensors", best)}
-        network = ("networks", training.experiment.config["network"]["kind"])
-        return self._step(f"{step.path}/features/{{key}}", "extract_features.py", settings, inputs, training, network)
+        used = _network_kinds(training.experiment)
+        return self._step(f"{step.path}/features/{{key}}", "extract_features.py", settings, inputs, training, *used)
 
     def _link(self, place: str, run: Run, sources: list[Step], inputs: dict[str, Files]) -> Step:
         inputs = {**inputs, "sources": Files(sources, RECORD)}
@@ -273,8 +273,8 @@ class Steps:
             "pairs": experiment.model_pairs,
         }
         inputs = {**self._images(runs[0]), "final": Files([self.run(run) for run in runs], "final.safetensors")}
-        network = ("networks", experiment.config["network"]["kind"])
-        return self._step(place, "align_features.py", settings, inputs, experiment, network)
+        used = _network_kinds(experiment)
+        return self._step(place, "align_features.py", settings, inputs, experiment, *used)
 
     def _figure(self, place: str, package: str, name: str, table: Callable[[str], Step], subject: Any = None) -> Step:
         settings = {"package": package, "figure": name}
@@ -316,8 +316,13 @@ def _trained(training: Run | Stack, settings: str = "settings") -> dict:
 
 def _trained_kinds(training: Run | Stack | Trunk) -> Iterator[tuple[str, str]]:
     """The losses and the network that are trained."""
-    for run in training.members:
-        yield from (("losses", run.settings["loss"]["kind"]), ("networks", run.settings["network"]["kind"]))
+    yield from (("losses", run.settings["loss"]["kind"]) for run in training.members)
+    yield from _network_kinds(training.experiment)
+
+
+def _network_kinds(experiment: Experiment) -> Iterator[tuple[str, str]]:
+    """The network and its head."""
+    yield from ((f"{part}s", experiment.config[part]["kind"]) for part in ("network", "head"))
 
 
 def _place(pattern: str, subject: Run | Stack | Trunk | Choice) -> str:

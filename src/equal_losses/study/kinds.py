@@ -1,4 +1,4 @@
-"""Kinds, read from their source without importing them: losses, networks, datasets, figures, steps of the theory.
+"""Kinds, read from their source without importing them: losses, heads, networks, datasets, figures, steps of theory.
 
 A kind is a file of one of these packages with a function of the file's name; the function's keyword-only parameters
 are keys of the configuration.
@@ -50,6 +50,11 @@ def schemas(package: str, kind: str) -> dict[str, dict]:
 def arguments(package: str, kind: str) -> list[str]:
     """Names of the positional parameters: of a figure, the tables that it is drawn from."""
     return [argument.arg for argument in _function(package, kind).args.args]
+
+
+def asked(loss: str) -> list[str]:
+    """What a kind of loss asks for beside logits and labels."""
+    return arguments("losses", loss)[2:]
 
 
 def caption(package: str, kind: str) -> str:

@@ -22,7 +22,7 @@ def theory_settings(config: Mapping) -> dict:
     section, losses = config["theory"], config["losses"]
     for name in section["losses"] or ():
         if name not in losses:
-            raise InputError(f"theory.losses: {name!r}; allowed: {', '.join(losses)}")
+            raise InputError(f"theory.losses: {name!r}; allowed, of logits alone: {', '.join(losses)}")
     lists = {f"theory.{part}.sizes": section[part]["sizes"] for part in ("minimise", "bias_sweep")}
     lists["theory.landscape"] = section["landscape"]
     sizes = {f"{place}[{index}]": size for place, entries in lists.items() for index, size in enumerate(entries)}

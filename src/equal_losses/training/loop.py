@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from equal_losses import losses, networks
+from equal_losses import heads, losses, networks
 from equal_losses.datasets.prepared import PreparedDataset
 from equal_losses.networks.network import Network
 from equal_losses.running.errors import InputError
@@ -48,8 +48,8 @@ def train(
     """
     training, validation = (DeviceImages.load(dataset, split, device) for split in ("train", "val"))
     normalization = Normalization.of(settings, dataset, device, "train")
-    loss = losses.build(settings["loss"])
     network = build_network(settings, dataset)
+    loss = asking(losses.build(settings["loss"]), network)
     state = start
     if state is None:
         state = TrainingState(0, copies(network.state_dict()))
@@ -82,8 +82,24 @@ def build_network(settings: Mapping, dataset: PreparedDataset) -> Network:
     """The network of the settings with the initial weights of its seed, on the CPU, channels last."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream(settings["seed"], 0))
-        network = networks.build(settings["network"], classes=dataset.class_count, channels=dataset.channels)
+        network = assembled(settings, dataset.class_count, dataset.channels)
     return network.to(memory_format=torch.channels_last)
+
+
+def assembled(settings: Mapping, classes: int, channels: int) -> Network:
+    """The network and the head of the settings, with random weights."""
+    backbone, dimension = networks.build(settings["network"], channels=channels)
+    return Network(backbone, heads.build(settings["head"], dimension=dimension, classes=classes))
+
+
+def asking(loss: Callable[..., Tensor], network: Network) -> Callable[..., Tensor]:
+    """The loss as a function of logits, labels and features; what else it asks for the network gives."""
+    asked = losses.asks(loss)
+
+    def value(logits: Tensor, labels: Tensor, features: Tensor, **options: str) -> Tensor:
+        return loss(logits, labels, **network.given(asked, features), **options)
+
+    return value
 
 
 def sgd(network: nn.Module, settings: Mapping, momentum: Mapping[str, Tensor]) -> torch.optim.SGD:
@@ -134,8 +150,8 @@ def train_epoch(
     with float32_products_in_tf32(settings["precision"] == "tf32"):
         for images, labels in batches:
             with autocast:
-                logits, _ = network(images)
-            batch_loss = loss(logits.float(), labels)
+                logits, features = network(images)
+            batch_loss = loss(logits.float(), labels, features.float())
             optimizer.zero_grad(set_to_none=True)
             batch_loss.sum().backward()  # no network of a stack has a share in another's loss
             if settings["clip_norm"] is not None:
@@ -156,8 +172,8 @@ def evaluate(
     for pixels, labels in zip(
         images.images.split(EVALUATION_BATCH), images.labels.split(EVALUATION_BATCH), strict=True
     ):
-        logits, _ = network(normalization(pixels))
-        total += loss(logits, labels, reduction="sum").double()
+        logits, features = network(normalization(pixels))
+        total += loss(logits, labels, features, reduction="sum").double()
         correct += (logits.argmax(dim=-1) == labels).sum(dim=-1).double()
     return (total / len(images)).tolist(), (correct / len(images)).tolist()
 

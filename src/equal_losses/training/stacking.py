@@ -17,12 +17,13 @@ from equal_losses.networks.network import Network
 from equal_losses.running.errors import InputError
 
 _ALLOWED = (
-    "allowed with `stack` above 1: convolutions, batch norms, linear layers, and what treats each channel by itself"
+    "allowed with `stack` above 1: convolutions, batch norms, linear layers, heads that have `copies`, and what treats "
+    "each channel by itself"
 )
 
 
 class StackedNetwork(nn.Module):
-    """S networks; images and logits have a leading axis S.
+    """S networks; images, logits and features have a leading axis S.
 
     Attributes:
         size: S.
@@ -38,8 +39,18 @@ class StackedNetwork(nn.Module):
         """Logits (S x N x K) and features (S x N x d) of images (S x N x C x H x W, or N x C x H x W for all)."""
         own = images.expand(self.size, *images.shape[-4:])
         outputs = self.network(own.transpose(0, 1).flatten(1, 2).contiguous(memory_format=torch.channels_last))
-        logits, features = (each.unflatten(1, (self.size, -1)).transpose(0, 1) for each in outputs)
+        logits, features = (_split(each, self.size) for each in outputs)
         return logits, features
+
+    def given(self, asked: Sequence[Sequence[str]], features: Tensor) -> list[dict[str, Tensor | float]]:
+        """What the loss of each network asks for (see `Network.given`)."""
+        members = []
+        for index, names in enumerate(asked):
+            given = self.network.given(names, features[index])
+            if "weight" in given:
+                given["weight"] = given["weight"].unflatten(0, (self.size, -1))[index]
+            members.append(given)
+        return members
 
 
 def stacked(members: Sequence[Network], images: Tensor) -> StackedNetwork:
@@ -86,13 +97,18 @@ class _StackedLinear(nn.Module):
         self.bias = nn.Parameter(torch.empty(0)) if bias else None
 
     def forward(self, inputs: Tensor) -> Tensor:
-        split = inputs.unflatten(1, (self._size, -1)).transpose(0, 1)
+        split = _split(inputs, self._size)
         weight = self.weight.unflatten(0, (self._size, -1)).mT
         if self.bias is None:
             outputs = torch.bmm(split, weight)
         else:
             outputs = torch.baddbmm(self.bias.view(self._size, 1, -1), split, weight)
         return outputs.transpose(0, 1).flatten(1)
+
+
+def _split(channels: Tensor, size: int) -> Tensor:
+    """N x (S F) to S x N x F."""
+    return channels.unflatten(1, (size, -1)).transpose(0, 1)
 
 
 def _folded(members: Sequence[Network]) -> Network:
@@ -107,6 +123,8 @@ def _folded(members: Sequence[Network]) -> Network:
             module.num_features *= size
         elif isinstance(module, nn.Linear):
             network.set_submodule(name, _StackedLinear(size, module.bias is not None))
+        elif hasattr(module, "copies"):  # a head that computes for several networks
+            module.copies = size
         elif [*module.parameters(recurse=False), *module.buffers(recurse=False)]:
             raise InputError(f"network: its layer {name} ({type(module).__name__}) has no form in a stack; {_ALLOWED}")
     for name, tensor in fold([member.state_dict() for member in members]).items():
@@ -124,9 +142,9 @@ def _agree(together: StackedNetwork, members: Sequence[Network], images: Tensor)
         copies = [copy.deepcopy(network).double().train(mode) for network in (together, *members)]
         # Networks of one seed begin with the same weights, and each must see that the others' images are not its own.
         batches = torch.stack([images.roll(index, 0) * (1 + index) for index in range(together.size)])
-        found, _ = copies[0](batches)
+        found = copies[0](batches)
         for index, network in enumerate(copies[1:]):
-            alone = network(batches[index])[0]
-            if not torch.allclose(found[index], alone, rtol=1e-6, atol=1e-9 * float(alone.abs().max())):
-                return False
+            for here, alone in zip(found, network(batches[index]), strict=True):
+                if not torch.allclose(here[index], alone, rtol=1e-6, atol=1e-9 * float(alone.abs().max())):
+                    return False
     return True

@@ -7,7 +7,7 @@ trained alone, up to rounding: order of images, clipping, best epoch and diverge
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 import torch
@@ -46,7 +46,6 @@ def train_together(
     size, settings = len(members), next(iter(members.values()))
     training, validation = (DeviceImages.load(dataset, split, device) for split in ("train", "val"))
     normalization = Normalization.of(settings, dataset, device, "train")
-    loss = partial(_loss_of_each, [losses.build(member["loss"]) for member in members.values()])
     alone = [loop.build_network(member, dataset) for member in members.values()]
     states = start
     if states is None:
@@ -56,6 +55,8 @@ def train_together(
         network.load_state_dict(state.weights)
     few = Normalization.of(settings, dataset, torch.device("cpu"), "train")
     network = stacking.stacked(alone, few(torch.from_numpy(dataset.images("train")[:8]))).to(device)
+    member_losses = [losses.build(member["loss"]) for member in members.values()]
+    loss = partial(_loss_of_each, network, member_losses, [losses.asks(each) for each in member_losses])
     called = as_called(network, device, compiled=compiled, cuda_graphs=cuda_graphs)
     optimizer = loop.sgd(network.network, settings, stacking.fold([state.momentum for state in states]))
 
@@ -84,10 +85,19 @@ def train_together(
         yield states
 
 
-def _loss_of_each(member_losses: Sequence, logits: Tensor, labels: Tensor, **options: str) -> Tensor:
-    """Losses (S) of S x N x K logits for labels (S x N, or N for all)."""
-    each = zip(member_losses, logits, labels.expand(logits.shape[:2]), strict=True)
-    return torch.stack([loss(*own, **options) for loss, *own in each])
+def _loss_of_each(
+    network: stacking.StackedNetwork,
+    member_losses: Sequence[Callable[..., Tensor]],
+    asked: Sequence[Sequence[str]],
+    logits: Tensor,
+    labels: Tensor,
+    features: Tensor,
+    **options: str,
+) -> Tensor:
+    """Losses (S) of S x N x K logits for labels (S x N, or N for all); what else they ask for the network gives."""
+    given = network.given(asked, features)
+    each = zip(member_losses, logits, labels.expand(logits.shape[:2]), given, strict=True)
+    return torch.stack([loss(own, targets, **extra, **options) for loss, own, targets, extra in each])
 
 
 def _clip(size: int, parameters: Sequence[Tensor], limit: float) -> None:
