@@ -154,7 +154,9 @@ def test_a_trunk_of_a_stack_is_as_far_as_its_members(stacked):
     assert trunk_logged(stacked, LOG.replace("epoch ", "CE/seed1: epoch ")).epoch == 2
 
 
-# Runs that are linked
+# Runs that are trained as one, or linked
+
+MEMBER = "stacks/small/stack1/width0.25/epochs7/CE/seed1"
 
 
 def test_of_runs_that_are_trained_as_one_each_has_its_own_lines(stacked, capsys):
@@ -163,7 +165,7 @@ def test_of_runs_that_are_trained_as_one_each_has_its_own_lines(stacked, capsys)
     steps = stacked.steps
     (stack,) = steps.study.experiments["small"].trainings
     path = log(stacked, steps.training(stack).file("train.log"), capsys.readouterr().out)
-    running = {RUN: (1.5, 2), RUN.replace("CE", "FL"): (2.5, 2)}
+    running = {MEMBER: (1.5, 2), MEMBER.replace("CE", "FL"): (2.5, 2)}
     assert {name: (training.loss, training.epoch) for name, training in found(stacked).items()} == running
     log(stacked, path, f"{FAILED}no memory\n")
     assert [(training.error, training.log) for training in found(stacked).values()] == 2 * [("no memory", path)]
@@ -172,9 +174,9 @@ def test_of_runs_that_are_trained_as_one_each_has_its_own_lines(stacked, capsys)
 def test_a_failed_extraction_of_a_stack_is_a_failure_of_its_runs(stacked):
     steps = stacked.steps
     (stack,) = steps.study.experiments["small"].trainings
-    stacked.make(stacked.of_run(), "run.json")
+    stacked.make(steps.training(stack), "snapshots.safetensors")
     log(stacked, steps.features(stack).file("extract_features.log"), f"{FAILED}no memory\n")
-    assert found(stacked)[RUN].state == "failed"
+    assert found(stacked)[MEMBER].state == "failed"
 
 
 def test_candidates_are_listed_beside_the_runs(tuned):

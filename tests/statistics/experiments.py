@@ -16,7 +16,7 @@ METRICS = ("nc1", "nc2", "nc3", "nc2_centered", "nc3_centered", "nc4")
 
 def runs_on_disk(folder: Path, losses: tuple[str, str] = ("CE", "MSE")) -> dict[str, list]:
     """Write what every run leaves, and return the arguments of `tables.collect`."""
-    arguments = {"identities": [], "records": [], "metrics": [], "folders": []}
+    arguments = {"identities": [], "records": [], "metrics": [], "places": [], "folders": []}
     grid = product(losses, (0.5, 1), (4, 8), (1, 2))
     for number, (loss, width, epochs, seed) in enumerate(grid, start=1):
         run = folder / str(number)
@@ -27,12 +27,14 @@ def runs_on_disk(folder: Path, losses: tuple[str, str] = ("CE", "MSE")) -> dict[
             | dict.fromkeys(METRICS, 1 / (1 + epoch))
             for epoch in (0, epochs // 2, epochs)
         ]
-        tables.write(run / "nc_metrics.csv", pd.DataFrame([*rows, {**rows[1], "snapshot": tables.BEST}]))
+        snapshots = pd.DataFrame([*rows, {**rows[1], "snapshot": tables.BEST}])
+        tables.write(run / "nc_metrics.csv", snapshots.assign(place=0))
         identity = {"experiment": "toy", "dataset": "digits", "network": "small_resnet"}
         identity |= {"loss": loss, "width": width, "epochs": epochs, "seed": seed}
         arguments["identities"].append(identity)
         arguments["records"].append(run / "run.json")
         arguments["metrics"].append(run / "nc_metrics.csv")
+        arguments["places"].append(0)
         arguments["folders"].append(str(run))
     return arguments
 

@@ -55,7 +55,7 @@ def test_a_run_for_every_point_of_the_grid(small_config):
 def test_runs_that_nothing_links_are_what_is_trained(small_config):
     experiment = small(small_config)
     assert experiment.trainings == experiment.runs
-    assert not experiment.is_linked
+    assert {run.training for run in experiment.runs} == {*experiment.runs}
 
 
 def test_settings_are_the_options_of_what_a_run_is_made_of(small_config):
@@ -171,7 +171,6 @@ def test_a_run_is_linked_to_the_candidates_of_its_seed_or_to_what_is_trained_onc
         [(1, 0.001), (1, 0.01)],
         [(2, CHOSEN)],
     ]
-    assert experiment.is_linked
 
 
 def test_what_is_trained_are_the_candidates_and_what_the_choice_is_for(small_config):
@@ -211,14 +210,12 @@ def test_a_stack_takes_losses_seed_by_seed(small_config):
         ["CE/seed1", "FL/seed1", "CE/seed2"],
         ["FL/seed2"],
     ]
-    assert experiment.is_linked
 
 
-def test_every_run_is_in_the_stack_that_it_is_linked_to(small_config):
+def test_every_run_is_trained_in_a_stack_of_which_it_is_a_member(small_config):
     experiment = small(small_config, seeds=[1, 2, 3], stack=4)
     for run in experiment.runs:
-        (stack,) = run.sources
-        assert run in stack.members
+        assert run in run.training.members
 
 
 def test_a_stack_has_the_trunks_and_snapshots_of_its_members(small_config):

@@ -291,7 +291,7 @@ def test_a_candidate_is_the_run_that_has_its_weight_decay(small_config):
 def test_a_tuned_run_is_linked_to_the_chosen_one_of_its_candidates(tuned):
     run = run_of(tuned)
     step = tuned.run(run)
-    assert step.settings == {"member": None, "candidates": [0.001, 0.01]}
+    assert step.settings == {"candidates": [0.001, 0.01]}
     assert step.input_paths["sources"] == [f"{tuned.training(source).path}/key.json" for source in run.sources]
     assert step.input_paths["choice"] == [f"{tuned.choice(run.choice).path}/weight_decay.json"]
 
@@ -303,7 +303,7 @@ def test_what_is_trained_at_another_seed_awaits_the_choice_and_depends_on_it(tun
     assert source.decay == CHOSEN
     assert step.input_paths["choice"] == [f"{tuned.choice(run.choice).path}/weight_decay.json"]
     assert step.ingredients["inputs"]["choice"] == tuned.choice(run.choice).key
-    assert tuned.run(run).settings == {"member": None, "candidates": None}
+    assert tuned.run(run).settings == {"candidates": [CHOSEN]}
     assert "choice" not in tuned.run(run).inputs
 
 
@@ -325,6 +325,9 @@ def test_features_of_a_tuned_run_are_linked_as_the_run_is(tuned):
 # Stacks
 
 
+STACKED = [("CE", 1), ("FL", 1), ("CE", 2), ("FL", 2)]
+
+
 def stacked(config: dict, **options) -> Steps:
     config["experiments"]["small"] |= {"seeds": [1, 2], "stack": 2, **options}
     return steps_of(config)
@@ -335,15 +338,21 @@ def keys_by_run(steps: Steps) -> dict[tuple, str]:
     return {(run.loss, run.width, run.epochs, run.seed): steps.run(run).key for run in runs}
 
 
-def test_the_runs_of_a_stack_are_linked_to_their_folders_in_it(small_config):
+def test_the_runs_of_a_stack_are_in_folders_of_their_own_below_it(small_config):
     steps = stacked(small_config)
     run = run_of(steps, "FL", seed=2)
-    (stack,) = run.sources
-    step = steps.training(stack)
+    step = steps.training(run.training)
     assert step.path.startswith("results/stacks/small/stack2/width0.25/epochs7/")
-    assert steps.run(run).settings == {"member": "FL/seed2", "candidates": None}
-    assert steps.run(run).input_paths == {"sources": [f"{step.path}/key.json"]}
-    assert steps.features(run).sources[-1] == steps.features(stack)
+    assert steps.run(run).path == f"{step.path}/FL/seed2"
+    assert steps.run(run).key == step.key
+
+
+def test_the_runs_of_a_stack_are_measured_as_one(small_config):
+    steps = stacked(small_config)
+    stack = run_of(steps, "FL", seed=2).training
+    metrics = steps.metrics(stack)
+    folder = steps.features(stack).path
+    assert metrics.input_paths["features"] == [f"{folder}/{loss}/seed2/features.npz" for loss in ("CE", "FL")]
 
 
 def test_in_a_stack_a_run_depends_on_the_others_in_it_alone(small_config):
@@ -363,7 +372,7 @@ def test_in_a_stack_a_run_depends_on_the_others_in_it_alone(small_config):
 def test_a_stack_awaits_its_trunk_until_it_is_trained(small_config, tmp_path):
     def step() -> Step:
         steps = Steps(Study(small_config), CODE, tmp_path, {})
-        return steps.training(run_of(steps).sources[0])
+        return steps.training(run_of(steps).training)
 
     small_config["experiments"]["small"]["stack"] = 2
     assert "trunk" in step().inputs
@@ -412,15 +421,14 @@ def made_by(step: Step) -> Callable[[str], bool]:
     """Whether the step's rule makes a file of this name."""
     script = next(path for path in step.ingredients["code"] if path.startswith(keys.SCRIPTS)).split("/")[-1]
     run = {"history.csv", "best.safetensors", "final.safetensors", "run.json"}
-    trained = {"state.safetensors"} if "/trunks/" in step.path else set() if "/stacks/" in step.path else run
-    features = set() if "/stacks/" in step.path else {"features.npz"}
+    trained = {"state.safetensors"} if "/trunks/" in step.path else run
     names = {
         "prepare_dataset.py": set(keys.DATASET_FILES),
         "train.py": trained | {"snapshots.safetensors"},
         "train_stack.py": trained | {"snapshots.safetensors"},
         "choose_weight_decay.py": {"weight_decay.json"},
-        "extract_features.py": features,
-        "link.py": features if "/features/" in step.path else run,
+        "extract_features.py": {"features.npz"},
+        "link.py": {"features.npz"} if "/features/" in step.path else run,
         "figure.py": {".pdf", ".png"},
     }.get(script, {".csv"})
     return (names | ({"key.json"} if step.is_keyed else set())).__contains__
@@ -446,8 +454,9 @@ def test_every_input_is_a_file_that_a_step_makes(files):
 def test_inputs_of_stacks_are_files_that_a_step_makes(small_config):
     steps = stacked(small_config)
     wanted = {step.path: step.key for step in steps._all()}
+    members = {f"{path}/{loss}/seed{seed}": key for path, key in wanted.items() for loss, seed in STACKED}
     for step, name, key in inputs_of(list(steps._all())):
-        assert wanted.get(step.path) == key, step.path
+        assert (wanted | members).get(step.path) == key, step.path
         assert made_by(step)(name), f"{step.path}: {name}"
 
 

@@ -115,9 +115,9 @@ def one_of(experiments):
     return "|".join(re.escape(each.name) for each in experiments) or "(?!)"
 
 
-# Runs of an experiment are trained each by itself, or linked to where they were trained.
-TRAINED = one_of(each for each in study.experiments.values() if not each.is_linked)
-LINKED = one_of(each for each in study.experiments.values() if each.is_linked)
+# Runs of an experiment are trained, or linked to what was trained with the weight decay that was chosen.
+TRAINED = one_of(each for each in study.experiments.values() if each.tuning is None)
+TUNED = one_of(each for each in study.experiments.values() if each.tuning is not None)
 
 
 # A result with a name of its own is made again where its record has another key than the wanted one. Snakemake knows

@@ -1,4 +1,4 @@
-# Runs that were trained elsewhere, as a candidate of a tuned weight decay or in a stack: hard links into their folders.
+# Runs whose weight decay is tuned: hard links to what was trained with the chosen one.
 
 
 rule link_run:
@@ -13,7 +13,7 @@ rule link_run:
     log:
         f"{RUN}/link.log",
     wildcard_constraints:
-        experiment=LINKED,
+        experiment=TUNED,
     localrule: True
     conda:
         "../../envs/environment.yaml"

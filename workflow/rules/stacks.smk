@@ -21,8 +21,6 @@ use rule train as train_stack with:
         key=f"{STACK}/key.json",
     log:
         f"{STACK}/train.log",
-    wildcard_constraints:
-        experiment=LINKED,
 
 
 use rule extract_features as extract_stack with:
@@ -32,5 +30,13 @@ use rule extract_features as extract_stack with:
         key=f"{STACK}/{FEATURES}/key.json",
     log:
         f"{STACK}/{FEATURES}/extract_features.log",
-    wildcard_constraints:
-        experiment=LINKED,
+
+
+use rule nc_metrics as nc_metrics_of_stack with:
+    input:
+        unpack(inputs(f"{STACK}/{NC_METRICS}")),
+    output:
+        metrics=f"{STACK}/{NC_METRICS}.csv",
+        key=f"{STACK}/{NC_METRICS}.json",
+    log:
+        f"{STACK}/{NC_METRICS}.log",

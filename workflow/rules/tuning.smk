@@ -26,7 +26,7 @@ use rule train as train_candidate with:
     log:
         f"{CANDIDATE}/train.log",
     wildcard_constraints:
-        experiment=LINKED,
+        experiment=TUNED,
 
 
 use rule extract_features as extract_candidate with:
@@ -38,7 +38,7 @@ use rule extract_features as extract_candidate with:
     log:
         f"{CANDIDATE}/{FEATURES}/extract_features.log",
     wildcard_constraints:
-        experiment=LINKED,
+        experiment=TUNED,
 
 
 rule choose_weight_decay:

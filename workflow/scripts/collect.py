@@ -5,8 +5,7 @@ from equal_losses.running.shell import job
 with job(snakemake) as task:
     from equal_losses.statistics import tables
 
-    runs, trajectories = tables.collect(
-        task.settings["identities"], snakemake.input.records, snakemake.input.metrics, task.settings["folders"]
-    )
+    source = snakemake.input
+    runs, trajectories = tables.collect(**task.settings, records=source.records, metrics=source.metrics)
     tables.write(snakemake.output.runs, runs)
     tables.write(snakemake.output.trajectories, trajectories)

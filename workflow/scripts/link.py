@@ -1,4 +1,4 @@
-"""Rules link_run and link_features: files of a run that was trained as a candidate or in a stack, linked."""
+"""Rules link_run and link_features: files of a run that was trained with the weight decay that was chosen, linked."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ with job(snakemake) as task:
     place = 0
     if "choice" in source.keys():  # noqa: SIM118
         place = task.settings["candidates"].index(read_json(source.choice[0])["weight_decay"])
-    folder = Path(source.sources[place]).parent / (task.settings["member"] or "")
+    folder = Path(source.sources[place]).parent
     for target in map(Path, snakemake.output):
         if target != task.record:
             check(folder / target.name, task.ingredients["inputs"]["sources"][place])

@@ -1,8 +1,11 @@
-"""Rule nc_metrics: the metrics of a run, one row per snapshot."""
+"""Rules nc_metrics and nc_metrics_of_stack: the metrics of a run or of each run of a stack, one row per snapshot."""
 
 from equal_losses.running.shell import job
 
 with job(snakemake):
+    import pandas as pd
+
     from equal_losses.statistics import tables
 
-    tables.write(snakemake.output.metrics, tables.metrics_of_snapshots(snakemake.input.features[0]))
+    each = map(tables.metrics_of_snapshots, snakemake.input.features)
+    tables.write(snakemake.output.metrics, pd.concat(table.assign(place=place) for place, table in enumerate(each)))

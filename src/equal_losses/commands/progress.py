@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from equal_losses.running.progress import EPOCH
+from equal_losses.running.records import record_of
 from equal_losses.running.shell import FAILED, HEARTBEAT_SECONDS, STOPPED
 from equal_losses.study.grid import Run, Stack
 from equal_losses.study.keys import RECORD, Steps
@@ -117,10 +118,10 @@ def _hours(hours: float) -> str:
 
 def _of_run(run: Run, steps: Steps) -> Training:
     step = steps.run(run) if run.decay is None else steps.training(run)
-    if not steps.is_there(step.file(RECORD)):
+    if not steps.is_there(record_of(step.file(RECORD), step.key)):
         # A run that will be linked is as far as what it will be linked to.
-        sources = [steps.training(source) for source in run.sources or [run]]
-        member = run.name if run.sources and isinstance(run.sources[0], Stack) else None
+        sources = [steps.training(source) for source in run.sources or [run.training]]
+        member = run.name if isinstance(run.training, Stack) else None
         left = [source for source in sources if not steps.is_there(source.file(RECORD))]
         found = [_of_log(source, steps.root, source.file("train.log"), run.epochs, member) for source in left]
         found.sort(key=lambda training: ("running", "failed", "stopped", "waiting").index(training.state))
@@ -130,8 +131,8 @@ def _of_run(run: Run, steps: Steps) -> Training:
     # What is left after training takes seconds; only its failure is worth a word.
     after = []
     if run.decay is None:
-        measured = [steps.features(source) for source in (*run.sources, run)]
-        after = [*(each.file("extract_features.log") for each in measured), steps.metrics(run).file(".log")]
+        measured = [steps.features(source) for source in (*run.sources, run.training)]
+        after = [*(each.file("extract_features.log") for each in measured), steps.metrics(run.training).file(".log")]
     for log in after:
         last = _of_log(step, steps.root, log, run.epochs)
         if last.state == "failed":
@@ -161,4 +162,4 @@ def _of_log(step: Step, root: Path, log: str, epochs: int, member: str | None = 
 
 
 def _name(step: Step) -> str:
-    return str(Path(*Path(step.path).parts[1:-1]))
+    return "/".join(part for part in step.path.split("/")[1:] if part != step.key)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
+from functools import cache, partial
 from io import StringIO
 from itertools import product
 from pathlib import Path
@@ -125,13 +126,16 @@ def collect(
     identities: Iterable[Mapping],
     records: Iterable[str | Path],
     metrics: Iterable[str | Path],
+    places: Iterable[int],
     folders: Iterable[str],
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The tables `runs` and `trajectories` of an experiment, from what each of its runs left, all in one order.
 
     Args:
         identities: experiment, dataset, network, loss, width, epochs and seed.
-        records, metrics, folders: the run.json, the nc_metrics.csv and the folder.
+        records, metrics: the run.json, and the table of metrics, which the runs of a stack share.
+        places: which of the runs in that table, counted from 0.
+        folders: where the run is.
 
     Returns:
         runs: the identity, best_epoch, accuracy_val and accuracy_test of the best snapshot, and of the last one
@@ -145,9 +149,11 @@ def collect(
     import pandas as pd
 
     runs, trajectories = [], []
-    for identity, record, path, folder in zip(identities, records, metrics, folders, strict=True):
+    read_once = cache(partial(read, columns=["place", "snapshot", "epoch", *_ACCURACIES]))
+    for identity, record, path, place, folder in zip(identities, records, metrics, places, folders, strict=True):
         identity = {name: identity[name] for name in _IDENTITY}
-        snapshots = read(path, ["snapshot", "epoch", *_ACCURACIES])
+        snapshots = read_once(path)
+        snapshots = snapshots[snapshots["place"] == place].drop(columns="place")
         is_best = snapshots["snapshot"] == BEST
         if is_best.sum() != 1 or len(snapshots) == 1:
             raise InputError(f"{path}: {is_best.sum()} of {len(snapshots)} rows are {BEST}; expected 1 of several")

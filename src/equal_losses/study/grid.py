@@ -1,7 +1,7 @@
 """The grid of a study: which trainings there are, and which of them go together.
 
-A run is trained by itself, or it is linked to where the same thing was trained: tuned experiments train candidates of
-the weight decay, stacked ones several runs as one. Runs that differ only in their number of epochs share a trunk.
+A run is trained by itself or as one of a stack; where the weight decay is tuned it is linked to what was trained with
+the chosen one. Runs that differ only in their number of epochs share a trunk.
 """
 
 from __future__ import annotations
@@ -104,11 +104,6 @@ class Experiment:
         """(loss, seed) in the order in which stacks take them."""
         return [(loss, seed) for seed in self.config["seeds"] for loss in self.config["losses"]]
 
-    @property
-    def is_linked(self) -> bool:
-        """Whether runs are linked to where they were trained, as candidates or in a stack."""
-        return self.tuning is not None or self.config["stack"] > 1
-
     @cached_property
     def grid(self) -> list[Run]:
         """Every run of the grid."""
@@ -132,7 +127,7 @@ class Experiment:
     def trainings(self) -> list[Run | Stack]:
         """Everything that is trained to its end: runs by themselves, or candidates and what is chosen, or stacks."""
         candidates = [run for choice in self.choices for run in choice.candidates]
-        sources = [source for run in self.runs for source in (run.sources or [run])]
+        sources = [source for run in self.runs for source in (run.sources or [run.training])]
         return list(dict.fromkeys([*candidates, *sources]))
 
     @cached_property
@@ -260,17 +255,23 @@ class Run(Training):
         return f"{self.loss}/seed{self.seed}"
 
     @cached_property
-    def sources(self) -> list[Run | Stack]:
-        """What the run may be linked to: candidates in order, what is trained with the chosen one, or a stack."""
-        experiment = self.experiment
-        if self.decay is None and experiment.tuning is not None:
-            if self.seed not in experiment.tuning["seeds"]:
-                return [replace(self, decay=CHOSEN)]
-            return [replace(self, decay=decay) for decay in experiment.tuning["candidates"]]
-        if experiment.config["stack"] > 1:
-            place = experiment.points.index((self.loss, self.seed)) // experiment.config["stack"]
-            return [Stack(experiment, place + 1, self.width, self.epochs)]
-        return []
+    def sources(self) -> list[Run]:
+        """What a tuned run may be linked to: candidates in order, or what is trained with the chosen one."""
+        tuning = self.experiment.tuning
+        if tuning is None or self.decay is not None:
+            return []
+        if self.seed not in tuning["seeds"]:
+            return [replace(self, decay=CHOSEN)]
+        return [replace(self, decay=decay) for decay in tuning["candidates"]]
+
+    @cached_property
+    def training(self) -> Run | Stack:
+        """The run itself, or the stack in which it is trained."""
+        size = self.experiment.config["stack"]
+        if size == 1:
+            return self
+        place = self.experiment.points.index((self.loss, self.seed)) // size
+        return Stack(self.experiment, place + 1, self.width, self.epochs)
 
     @property
     def choice(self) -> Choice | None:

@@ -99,10 +99,10 @@ class Steps:
         return self._step(_place(paths.CHOICE, choice), "choose_weight_decay.py", {}, inputs, choice)
 
     def run(self, run: Run) -> Step:
-        """A run of the grid: trained by itself, or linked to where it was trained."""
-        if not run.sources:
-            return self.training(run)
-        return self._link(_place(paths.RUN, run), run, [self.training(source) for source in run.sources], {})
+        """A run of the grid: trained by itself or in a stack, or linked to what was trained with the chosen decay."""
+        if run.sources:
+            return self._link(_place(paths.RUN, run), run, [self.training(source) for source in run.sources], {})
+        return _of_run(self.training(run.training), run)
 
     def features(self, training: Run | Stack) -> Step:
         """The features of what was trained, or of a run of the grid that is linked, linked."""
@@ -112,10 +112,12 @@ class Steps:
             return self._link(f"{run.path}/features/{{key}}", training, sources, {"run": Files(run, RECORD)})
         return self._features(self.training(training))
 
-    def metrics(self, run: Run) -> Step:
-        """The NC metrics of a run's snapshots."""
-        inputs = {"features": Files(self.features(run), "features.npz")}
-        return self._step(f"{self.run(run).path}/nc_metrics/{{key}}", "nc_metrics.py", {}, inputs, run)
+    def metrics(self, training: Run | Stack) -> Step:
+        """The NC metrics of the snapshots of a run of the grid, or of all runs of a stack."""
+        features = self.features(training)
+        inputs = {"features": Files([_of_run(features, run) for run in training.members], "features.npz")}
+        path = self.run(training).path if isinstance(training, Run) else self.training(training).path
+        return self._step(f"{path}/nc_metrics/{{key}}", "nc_metrics.py", {}, inputs, training)
 
     def table(self, experiment: Experiment, name: str) -> Step:
         """A table of an experiment: of its runs, of their features, or made from other tables."""
@@ -243,18 +245,21 @@ class Steps:
 
     def _link(self, place: str, run: Run, sources: list[Step], inputs: dict[str, Files]) -> Step:
         inputs = {**inputs, "sources": Files(sources, RECORD)}
-        settings = {"member": run.name if isinstance(run.sources[0], Stack) else None, "candidates": None}
         if len(sources) > 1:
             inputs["choice"] = Files(self.choice(run.choice), "weight_decay.json")
-            settings["candidates"] = [source.decay for source in run.sources]
+        settings = {"candidates": [source.decay for source in run.sources]}
         return self._step(place, "link.py", settings, inputs, run)
 
     def _collected(self, place: str, experiment: Experiment) -> Step:
         runs = [self.run(run) for run in experiment.runs]
-        settings = {"identities": [run.identity for run in experiment.runs], "folders": [run.path for run in runs]}
+        settings = {
+            "identities": [run.identity for run in experiment.runs],
+            "places": [run.training.members.index(run) for run in experiment.runs],
+            "folders": [run.path for run in runs],
+        }
         inputs = {
             "records": Files(runs, "run.json"),
-            "metrics": Files([self.metrics(run) for run in experiment.runs], ".csv"),
+            "metrics": Files([self.metrics(run.training) for run in experiment.runs], ".csv"),
         }
         return self._step(place, "collect.py", settings, inputs, experiment)
 
@@ -289,8 +294,10 @@ class Steps:
             yield from map(self.training, experiment.trainings)
             yield from map(self.choice, experiment.choices)
             yield from (self.features(each) for each in experiment.trainings if each.has_features)
-            for run in experiment.runs:
-                yield from (self.run(run), self.features(run), self.metrics(run))
+            for training in dict.fromkeys(run.training for run in experiment.runs):
+                yield self.metrics(training)
+                if isinstance(training, Run):
+                    yield from (self.run(training), self.features(training))
         yield from self.tables
         yield from self.figures
         yield from map(self.theory_table, THEORY_TABLES)
@@ -305,6 +312,11 @@ def _sort(training: Run | Stack) -> tuple[str, str, str]:
     if training.decay is None:
         return paths.RUN, paths.TRUNK, "train.py"
     return paths.CANDIDATE, paths.CANDIDATE_TRUNK, "train.py"
+
+
+def _of_run(step: Step, run: Run) -> Step:
+    """What a step makes for a run: all, or in a stack its part."""
+    return step.of_member(run.name) if isinstance(step.subject, Stack) else step
 
 
 def _trained(training: Run | Stack, settings: str = "settings") -> dict:

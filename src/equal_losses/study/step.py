@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -46,7 +46,7 @@ class Step:
     @property
     def is_keyed(self) -> bool:
         """Whether the key is part of the path."""
-        return self.place.endswith("{key}")
+        return "{key}" in self.place
 
     @property
     def path(self) -> str:
@@ -61,6 +61,10 @@ class Step:
     def file(self, name: str) -> str:
         """A file of the result: its name in the folder, or its suffix."""
         return f"{self.path}{name}" if name.startswith(".") else f"{self.path}/{name}"
+
+    def of_member(self, name: str) -> Step:
+        """The part of a stack's result that is about one of its runs, in a folder of its own below."""
+        return replace(self, place=f"{self.place}/{name}")
 
     @property
     def input_paths(self) -> dict[str, list[str]]:
