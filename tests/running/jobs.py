@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 
-from snakemake.iocontainers import InputFiles, OutputFiles
+from snakemake.iocontainers import OutputFiles
 
 from equal_losses.running.shell import job
 
@@ -26,13 +26,16 @@ def told(
     expected: Mapping[str, str | list[str]] | None = None,
     **params: object,
 ) -> SimpleNamespace:
-    """What is called `snakemake` in a script; files by name, and `expected` keys of the inputs."""
-    step = {"ingredients": ingredients, "expected": expected or {}}
+    """What is called `snakemake` in a script; files by name, and the `expected` key of each input."""
+    inputs = {}
+    for name, paths in (input or {}).items():
+        keys = expected[name]
+        each = [keys] * len(paths) if isinstance(keys, str) else keys
+        inputs[name] = [(str(path), key) for path, key in zip(paths, each, strict=True)]
     return SimpleNamespace(
         log=[str(log)],
-        input=_named(InputFiles(), input or {}),
         output=_named(OutputFiles(), output),
-        params=SimpleNamespace(step=step, **params),
+        params=SimpleNamespace(step={"ingredients": ingredients, "inputs": inputs}, **params),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -230,7 +231,7 @@ def test_a_trunk_is_read_but_counts_for_nothing(small_config):
     sharing = steps_of(put(small_config, f"{SMALL}.share_trunk", True))
     step = sharing.run(run_of(sharing))
     assert step.path == alone.run(run_of(alone)).path
-    assert step.input_paths["trunk"] == [
+    assert step.inputs["trunk"].paths == [
         f"{sharing.trunk(run_of(sharing).trunk).path}/{name}"
         for name in ("state.safetensors", "snapshots.safetensors", "key.json")
     ]
@@ -292,8 +293,8 @@ def test_a_tuned_run_is_linked_to_the_chosen_one_of_its_candidates(tuned):
     run = run_of(tuned)
     step = tuned.run(run)
     assert step.settings == {"candidates": [0.001, 0.01]}
-    assert step.input_paths["sources"] == [f"{tuned.training(source).path}/key.json" for source in run.sources]
-    assert step.input_paths["choice"] == [f"{tuned.choice(run.choice).path}/weight_decay.json"]
+    assert step.inputs["sources"].paths == [f"{tuned.training(source).path}/key.json" for source in run.sources]
+    assert step.inputs["choice"].paths == [f"{tuned.choice(run.choice).path}/weight_decay.json"]
 
 
 def test_what_is_trained_at_another_seed_awaits_the_choice_and_depends_on_it(tuned):
@@ -301,7 +302,7 @@ def test_what_is_trained_at_another_seed_awaits_the_choice_and_depends_on_it(tun
     (source,) = run.sources
     step = tuned.training(source)
     assert source.decay == CHOSEN
-    assert step.input_paths["choice"] == [f"{tuned.choice(run.choice).path}/weight_decay.json"]
+    assert step.inputs["choice"].paths == [f"{tuned.choice(run.choice).path}/weight_decay.json"]
     assert step.ingredients["inputs"]["choice"] == tuned.choice(run.choice).key
     assert tuned.run(run).settings == {"candidates": [CHOSEN]}
     assert "choice" not in tuned.run(run).inputs
@@ -310,7 +311,7 @@ def test_what_is_trained_at_another_seed_awaits_the_choice_and_depends_on_it(tun
 def test_a_choice_depends_on_every_candidate(tuned):
     run = run_of(tuned)
     step = tuned.choice(run.choice)
-    assert step.input_paths["records"] == [f"{tuned.training(each).path}/run.json" for each in run.choice.candidates]
+    assert step.inputs["records"].paths == [f"{tuned.training(each).path}/run.json" for each in run.choice.candidates]
     assert step.ingredients["inputs"]["records"] == [tuned.training(each).key for each in run.choice.candidates]
 
 
@@ -352,7 +353,7 @@ def test_the_runs_of_a_stack_are_measured_as_one(small_config):
     stack = run_of(steps, "FL", seed=2).training
     metrics = steps.metrics(stack)
     folder = steps.features(stack).path
-    assert metrics.input_paths["features"] == [f"{folder}/{loss}/seed2/features.npz" for loss in ("CE", "FL")]
+    assert metrics.inputs["features"].paths == [f"{folder}/{loss}/seed2/features.npz" for loss in ("CE", "FL")]
 
 
 def test_in_a_stack_a_run_depends_on_the_others_in_it_alone(small_config):
@@ -399,7 +400,7 @@ def test_candidates_that_differ_do_not_share_a_folder(small_config, candidates):
     folders = [Path(steps.training(source).path).parent.name for source in sources]
     assert [float(name.removeprefix("decay")) for name in folders] == candidates
     assert [source.settings["weight_decay"] for source in sources] == candidates
-    trunks = [Path(steps.training(source).input_paths["trunk"][0]).parents[2].name for source in sources]
+    trunks = [Path(steps.training(source).inputs["trunk"].paths[0]).parents[2].name for source in sources]
     assert trunks == folders
 
 
@@ -465,14 +466,20 @@ def test_inputs_of_stacks_are_files_that_a_step_makes(small_config):
 
 def test_a_job_is_told_the_key_of_every_file_that_it_reads(tuned):
     for step in tuned._all():
-        told = step.for_job
-        assert told["expected"].keys() == step.input_paths.keys()
-        for name, paths in step.input_paths.items():
-            expected = told["expected"][name]
-            expected = [expected] * len(paths) if isinstance(expected, str) else expected
-            assert len(expected) == len(paths)
-            for path, key in zip(paths, expected, strict=True):
-                assert key in path or records.record_of(path, key) == Path(path).with_suffix(".json")
+        told = step.for_job(Path())["inputs"]
+        assert {name: [path for path, _ in checked] for name, checked in told.items()} == {
+            name: files.paths for name, files in step.inputs.items()
+        }
+        for path, key in chain(*told.values()):
+            assert key in path or records.record_of(path, key) == Path(path).with_suffix(".json")
+
+
+def test_a_rule_that_reads_runs_of_a_stack_names_the_record_of_the_stack(small_config):
+    steps = stacked(small_config)
+    stack = run_of(steps, "FL", seed=2).training
+    read = steps.metrics(stack).inputs["features"]
+    assert len(read.paths) == 2
+    assert read.outputs == [f"{steps.features(stack).path}/key.json"]
 
 
 def test_what_counts_of_the_inputs_are_their_keys(tuned):

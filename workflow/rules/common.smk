@@ -48,16 +48,17 @@ def inputs(pattern):
     def of_step(wildcards):
         found = step_at(pattern.format(**wildcards))
         made = [f"{MARKERS}/{each.path}.made" for each in found.sources if not each.is_keyed]
-        return {name: ancient(files) for name, files in {**found.input_paths, "made": made}.items() if files}
+        outputs = {name: files.outputs for name, files in found.inputs.items()}
+        return {name: ancient(files) for name, files in {**outputs, "made": made}.items() if files}
 
     return of_step
 
 
 def task(wildcards, output):
-    """What a job is told: the ingredients of its result, and the keys of its inputs."""
+    """What a job is told: the ingredients of its result, and its inputs with their keys."""
     path = Path(output[0]).relative_to(steps.root)
     named = str(path.with_suffix(""))
-    return (steps_of(named).by_path.get(str(path.parent)) or step_at(named)).for_job
+    return (steps_of(named).by_path.get(str(path.parent)) or step_at(named)).for_job(steps.root)
 
 
 def caption(package, wildcard="figure"):

@@ -21,6 +21,16 @@ rule nc_metrics:
         "../scripts/nc_metrics.py"
 
 
+use rule nc_metrics as nc_metrics_of_stack with:
+    input:
+        unpack(inputs(f"{STACK}/{NC_METRICS}")),
+    output:
+        metrics=f"{STACK}/{NC_METRICS}.csv",
+        key=f"{STACK}/{NC_METRICS}.json",
+    log:
+        f"{STACK}/{NC_METRICS}.log",
+
+
 rule align_features:
     input:
         unpack(inputs(f"{TABLES}/alignment")),

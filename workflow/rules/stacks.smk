@@ -30,13 +30,3 @@ use rule extract_features as extract_stack with:
         key=f"{STACK}/{FEATURES}/key.json",
     log:
         f"{STACK}/{FEATURES}/extract_features.log",
-
-
-use rule nc_metrics as nc_metrics_of_stack with:
-    input:
-        unpack(inputs(f"{STACK}/{NC_METRICS}")),
-    output:
-        metrics=f"{STACK}/{NC_METRICS}.csv",
-        key=f"{STACK}/{NC_METRICS}.json",
-    log:
-        f"{STACK}/{NC_METRICS}.log",

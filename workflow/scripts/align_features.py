@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 from equal_losses.running.gpus import lease
 from equal_losses.running.shell import job
 
-source, compute = snakemake.input, snakemake.params.compute
+compute = snakemake.params.compute
 
 with job(snakemake) as task, lease(compute["device"]):
     import pandas as pd
@@ -16,7 +16,7 @@ with job(snakemake) as task, lease(compute["device"]):
     from equal_losses.statistics import tables
     from equal_losses.training.numerics import reproducible, resolve_device
 
-    dataset = PreparedDataset.open(source.dataset[0])
+    dataset = PreparedDataset.open(task.inputs["dataset"][0])
     device = resolve_device(compute["device"])
     runs = task.settings["runs"]
     largest = {
@@ -25,7 +25,7 @@ with job(snakemake) as task, lease(compute["device"]):
         "epochs": runs[0]["epochs"],
     }
     models = {}
-    for loss, settings, final in zip(task.settings["losses"], runs, source.final, strict=True):
+    for loss, settings, final in zip(task.settings["losses"], runs, task.inputs["final"], strict=True):
         models[loss, settings["seed"]] = (settings, final)
         models[None, settings["seed"]] = (settings, None)  # the same for every loss
     pairs = [(comparison, tuple(first), tuple(second)) for comparison, first, second in task.settings["pairs"]]

@@ -2,19 +2,17 @@
 
 from equal_losses.running.shell import job
 
-source = snakemake.input
-
 with job(snakemake) as task:
     from equal_losses.claims.evidence import Evidence
     from equal_losses.claims.ledger import ledger, undecided
     from equal_losses.statistics import tables
 
-    paths = zip(source.runs, source.equivalence, source.alignment, strict=True)
+    paths = zip(*(task.inputs[name] for name in ("runs", "equivalence", "alignment")), strict=True)
     evidence = {
         name: Evidence(*map(tables.read, three), thresholds=task.settings["thresholds"])
         for name, three in zip(task.settings["experiments"], paths, strict=True)
     }
-    claims = ledger(evidence, tables.read(source.theory[0]))
+    claims = ledger(evidence, tables.read(task.inputs["theory"][0]))
     for experiment, (missing, losses) in task.settings["missing"].items():
         claims = undecided(claims, experiment, missing, losses)
     tables.write(snakemake.output.claims, claims)

@@ -5,7 +5,6 @@ from equal_losses.running.shell import job
 with job(snakemake) as task:
     from equal_losses.statistics import tables
 
-    source = snakemake.input
-    runs, trajectories = tables.collect(**task.settings, records=source.records, metrics=source.metrics)
+    runs, trajectories = tables.collect(**task.settings, **task.inputs)
     tables.write(snakemake.output.runs, runs)
     tables.write(snakemake.output.trajectories, trajectories)

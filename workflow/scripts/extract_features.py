@@ -6,13 +6,13 @@ from equal_losses.running.gpus import lease
 from equal_losses.running.records import check
 from equal_losses.running.shell import job
 
-source, compute = snakemake.input, snakemake.params.compute
+compute = snakemake.params.compute
 
 with job(snakemake) as task, lease(compute["device"]):
     from equal_losses.datasets.prepared import PreparedDataset
     from equal_losses.metrics import extraction
 
-    dataset, snapshots = PreparedDataset.open(source.dataset[0]), Path(source.weights[0])
+    dataset, snapshots = PreparedDataset.open(task.inputs["dataset"][0]), Path(task.inputs["weights"][0])
     # A run that was trained by itself has its files in the folder of the training, a member of a stack in one below.
     members = task.settings.get("members") or {"": task.settings["run"]}
     written = [task.folder / name / "features.npz" for name in members]

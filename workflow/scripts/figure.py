@@ -8,7 +8,7 @@ with job(snakemake) as task:
     from equal_losses.figures import style
     from equal_losses.statistics import tables
 
-    parts = {name: tables.read(snakemake.input[name][0]) for name in task.ingredients["inputs"]}
+    parts = {name: tables.read(path) for name, (path,) in task.inputs.items()}
     for name in parts.keys() & {"runs", "trajectories"}:
         tables.require_complete(parts[name])
     figures = import_module(f"equal_losses.{task.settings['package']}")

@@ -4,16 +4,14 @@ from pathlib import Path
 
 from equal_losses.running.shell import job
 
-source = snakemake.input
-
 with job(snakemake) as task:
     from equal_losses.running.files import link_or_copy, read_json
     from equal_losses.running.records import check
 
     place = 0
-    if "choice" in source.keys():  # noqa: SIM118
-        place = task.settings["candidates"].index(read_json(source.choice[0])["weight_decay"])
-    folder = Path(source.sources[place]).parent
+    if "choice" in task.inputs:
+        place = task.settings["candidates"].index(read_json(task.inputs["choice"][0])["weight_decay"])
+    folder = Path(task.inputs["sources"][place]).parent
     for target in map(Path, snakemake.output):
         if target != task.record:
             check(folder / target.name, task.ingredients["inputs"]["sources"][place])

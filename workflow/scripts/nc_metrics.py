@@ -2,10 +2,10 @@
 
 from equal_losses.running.shell import job
 
-with job(snakemake):
+with job(snakemake) as task:
     import pandas as pd
 
     from equal_losses.statistics import tables
 
-    each = map(tables.metrics_of_snapshots, snakemake.input.features)
+    each = map(tables.metrics_of_snapshots, task.inputs["features"])
     tables.write(snakemake.output.metrics, pd.concat(table.assign(place=place) for place, table in enumerate(each)))

@@ -5,8 +5,6 @@ from pathlib import Path
 
 from equal_losses.running.shell import job
 
-source = snakemake.input
-
 with job(snakemake) as task:
     from equal_losses.page import page
     from equal_losses.running.sources import ROOT
@@ -16,7 +14,7 @@ with job(snakemake) as task:
 
     templates = ROOT / task.settings["templates"]
     names = ("tables", "figures", "records", "datasets")
-    tables, figures, records, datasets = (iter(source.get(name, ())) for name in names)
+    tables, figures, records, datasets = (iter(task.inputs[name]) for name in names)
     sections = [
         {
             "name": section["name"],
@@ -32,8 +30,8 @@ with job(snakemake) as task:
         snakemake.output.page,
         templates=templates,
         sections=sections,
-        claims=source.claims[0],
-        theory=at(source.get("theory", ()), task.settings["theory"]),
+        claims=task.inputs["claims"][0],
+        theory=at(task.inputs["theory"], task.settings["theory"]),
         command=snakemake.params.command,
     )
     # The page that compares the studies belongs to none of them, and is made again with that of each.

@@ -6,7 +6,7 @@ with job(snakemake) as task:
     from equal_losses import statistics
     from equal_losses.statistics import tables
 
-    parts = {name: tables.read(snakemake.input[name][0]) for name in task.ingredients["inputs"]}
+    parts = {name: tables.read(path) for name, (path,) in task.inputs.items()}
     for name in parts.keys() & {"runs", "trajectories"}:
         tables.require_complete(parts[name])
     table = statistics.load(task.settings["table"])(**parts, **task.settings["options"])

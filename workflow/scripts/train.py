@@ -3,7 +3,7 @@
 from equal_losses.running.gpus import lease
 from equal_losses.running.shell import job
 
-source, compute = snakemake.input, snakemake.params.compute
+compute = snakemake.params.compute
 
 with job(snakemake) as task, lease(compute["device"]):
     from equal_losses.datasets.prepared import PreparedDataset
@@ -11,6 +11,7 @@ with job(snakemake) as task, lease(compute["device"]):
     from equal_losses.training.job import train_run
 
     settings = task.settings["run"]
-    if "choice" in source.keys():  # noqa: SIM118
-        settings = {**settings, "weight_decay": read_json(source.choice[0])["weight_decay"]}
-    train_run(task, PreparedDataset.open(source.dataset[0]), settings, source.get("trunk"), compute)
+    if "choice" in task.inputs:
+        settings = {**settings, "weight_decay": read_json(task.inputs["choice"][0])["weight_decay"]}
+    dataset = PreparedDataset.open(task.inputs["dataset"][0])
+    train_run(task, dataset, settings, task.inputs.get("trunk"), compute)

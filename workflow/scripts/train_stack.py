@@ -3,7 +3,7 @@
 from equal_losses.running.gpus import lease
 from equal_losses.running.shell import job
 
-source, compute = snakemake.input, snakemake.params.compute
+compute = snakemake.params.compute
 
 with job(snakemake) as task, lease(compute["device"]):
     from functools import partial
@@ -12,5 +12,5 @@ with job(snakemake) as task, lease(compute["device"]):
     from equal_losses.training.job import train_runs
     from equal_losses.training.together import train_together
 
-    dataset, members = PreparedDataset.open(source.dataset[0]), task.settings["members"]
-    train_runs(task, partial(train_together, members, dataset), dataset, members, source.get("trunk"), compute)
+    dataset, members = PreparedDataset.open(task.inputs["dataset"][0]), task.settings["members"]
+    train_runs(task, partial(train_together, members, dataset), dataset, members, task.inputs.get("trunk"), compute)

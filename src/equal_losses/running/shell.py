@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +47,12 @@ class Task:
 
     Attributes:
         ingredients: settings, code and inputs of the result, as its record has them.
+        inputs: the files that the job reads, by name.
         outputs: the files that the job writes.
     """
 
     ingredients: dict
+    inputs: dict[str, list[str]]
     outputs: list[Path]
     sealed: bool = False
 
@@ -92,24 +95,23 @@ def job(snakemake: Any) -> Iterator[Task]:
     raise `Stopped` in the job, once, and the process then ends by the signal.
 
     Args:
-        snakemake: what a script is given: `log`, `input`, `output` and the parameter `step`, with the `ingredients` of
-            the result and the key that each named input is `expected` to have.
+        snakemake: what a script is given: `log`, `output` and the parameter `step`, with the `ingredients` of the
+            result and, by name, the `inputs`, each with the key that it is expected to have.
     """
     gc.set_threshold(GARBAGE_THRESHOLD)
     with _logged(Path(snakemake.log[0])):
         step = snakemake.params.step
         markers = snakemake.output.get("made", ())
-        task = Task(step["ingredients"], [Path(path) for path in snakemake.output if path not in markers])
+        inputs = {name: [path for path, _ in checked] for name, checked in step["inputs"].items()}
+        task = Task(step["ingredients"], inputs, [Path(path) for path in snakemake.output if path not in markers])
         sources.check_code(task.ingredients["code"])
         for folder in {path.parent for path in task.outputs}:
             files.remove_leftovers(folder)
-        for name, keys in step["expected"].items():
-            paths = snakemake.input.get(name, ())
-            for path, key in zip(paths, [keys] * len(paths) if isinstance(keys, str) else keys, strict=True):
-                records.check(path, key)
-                # What a job left that was killed when its results were whole.
-                files.remove_leftovers(Path(path).parent)
-                files.remove_unfinished(Path(path).parent)
+        for path, key in dict.fromkeys(map(tuple, chain(*step["inputs"].values()))):
+            records.check(path, key)
+            # What a job left that was killed when its results were whole.
+            files.remove_leftovers(Path(path).parent)
+            files.remove_unfinished(Path(path).parent)
         # The record of an earlier result with a name of its own would vouch for a file that it was not written for.
         for path in task.outputs:
             records.record_of(path, task.key).unlink(missing_ok=True)

@@ -5,18 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from equal_losses.running import records
 
 
 class Files:
-    """Files of one step, or one file of each of several steps, as the input of another."""
+    """Files of one step, or one file of each of several steps, as the input of another.
+
+    Attributes:
+        paths: the files.
+        outputs: the same as rules name them.
+        keys: what counts of them.
+    """
 
     def __init__(self, of: Step | list[Step], *names: str):
         self.names = names
         self.steps = of if isinstance(of, list) else [of]
         self.paths = [step.file(name) for step in self.steps for name in names]
+        self.outputs = [*dict.fromkeys(step.output(name) for step in self.steps for name in names)]
         self.keys = [step.key for step in of] if isinstance(of, list) else of.key
 
 
@@ -66,18 +74,22 @@ class Step:
         """The part of a stack's result that is about one of its runs, in a folder of its own below."""
         return replace(self, place=f"{self.place}/{name}")
 
-    @property
-    def input_paths(self) -> dict[str, list[str]]:
-        """Paths of the input files, by the input's name."""
-        return {name: files.paths for name, files in self.inputs.items()}
+    def output(self, name: str) -> str:
+        """The output of a rule that is there once the file is: for a run in a stack, whose files no rule names, the
+        stack's record.
+        """
+        folder, _, run = self.path.partition(f"/{self.key}/")
+        return f"{folder}/{self.key}/{records.RECORD}" if run else self.file(name)
 
     @property
     def sources(self) -> list[Step]:
         """The steps that the inputs come from."""
         return [step for files in self.inputs.values() for step in files.steps]
 
-    @property
-    def for_job(self) -> dict:
-        """The rule's parameter `step` (see `shell.job`)."""
-        expected = {name: each.keys for name, each in self.inputs.items()}
-        return {"script": self.script, "ingredients": self.ingredients, "expected": expected}
+    def for_job(self, root: Path) -> dict:
+        """The rule's parameter `step` (see `shell.job`); `root` is the folder that `results` is in."""
+        inputs = {
+            name: [(str(root / step.file(file)), step.key) for step in each.steps for file in each.names]
+            for name, each in self.inputs.items()
+        }
+        return {"script": self.script, "ingredients": self.ingredients, "inputs": inputs}
