@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from equal_losses.running.progress import EPOCH
-from equal_losses.running.records import record_of
 from equal_losses.running.shell import FAILED, HEARTBEAT_SECONDS, STOPPED
 from equal_losses.study.grid import Run, Stack
 from equal_losses.study.keys import RECORD, Steps
@@ -118,7 +117,7 @@ def _hours(hours: float) -> str:
 
 def _of_run(run: Run, steps: Steps) -> Training:
     step = steps.run(run) if run.decay is None else steps.training(run)
-    if not steps.is_there(record_of(step.file(RECORD), step.key)):
+    if not steps.is_there(step.output(RECORD)):
         # A run that will be linked is as far as what it will be linked to.
         sources = [steps.training(source) for source in run.sources or [run.training]]
         member = run.name if isinstance(run.training, Stack) else None

@@ -68,7 +68,7 @@ class Steps:
 
     def is_measured(self, run: Run) -> bool:
         """Whether a run of the grid is finished and its metrics are taken."""
-        return self.is_there(self.run(run).file(RECORD)) and self.is_there(self.metrics(run).file(".json"))
+        return self.is_there(self.run(run).output(RECORD)) and self.is_there(self.metrics(run.training).file(".json"))
 
     def dataset(self, name: str) -> Step:
         """A prepared dataset; its settings say where the images come from and how they are split."""
