@@ -69,17 +69,24 @@ def smallest(toy) -> dict[str, pd.DataFrame]:
 @pytest.fixture(scope="module")
 def largest(toy) -> dict[str, pd.DataFrame]:
     """As many losses as have a style."""
-    names = [f"loss_{number}" for number in range(24)]
+    names = [f"label_smoothing_{number}" for number in range(24)]
     runs, trajectories = (
-        pd.concat([toy[table].query("loss == 'CE'").assign(loss=name) for name in names], ignore_index=True)
+        pd.concat([toy[table].query("loss == 'CE' and epochs == 8").assign(loss=name) for name in names], ignore_index=True)
         for table in ("runs", "trajectories")
     )
     return tables_of(runs, trajectories)
 
 
-@pytest.mark.parametrize("study", ["smallest", "toy", "largest"])
+@pytest.fixture(scope="module")
+def long_names(toy) -> dict[str, pd.DataFrame]:
+    """Losses with names about as long as a configuration may have them."""
+    name = "{}_with_a_temperature_and_a_margin_learned_for_every_class"
+    return {table: rows.replace({loss: name.format(loss) for loss in ("CE", "MSE")}) for table, rows in toy.items()}
+
+
+@pytest.mark.parametrize("study", ["smallest", "toy", "largest", "long_names"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_figure_can_be_read_whatever_the_number_of_losses(study, kind, request):
+def test_every_figure_can_be_read_whatever_the_number_and_names_of_losses(study, kind, request):
     assert_legible(drawn(kind, request.getfixturevalue(study)))
 
 

@@ -67,14 +67,18 @@ def loss_styles(losses: Iterable[str]) -> dict[str, dict]:
     }
 
 
+def widest(texts: Iterable[str], size: float) -> float:
+    """Inches of the widest text at a size in points."""
+    return max(TextPath((0, 0), text, size=size).get_extents().width for text in texts) / 72
+
+
 def legend(figure: Figure, styles: dict[str, dict], place: str = "lower") -> None:
     """The styles with their names below (or "upper": above) all panels, in as many columns as fit into the figure.
 
     The figure, whose height is for one row, grows by the others.
     """
     size, handle, gap = mpl.rcParams["legend.fontsize"], 3, 1.2  # in points, and in multiples of it
-    widest = max(TextPath((0, 0), name, size=size).get_extents().width for name in styles)
-    fitting = int(72 * figure.get_figwidth() // (widest + size * (handle + 0.8 + gap)))
+    fitting = int(figure.get_figwidth() // (widest(styles, size) + size / 72 * (handle + 0.8 + gap)))
     rows = -(-len(styles) // max(1, fitting))
     handles = [Line2D([], [], **style) for style in styles.values()]
     options = {"ncols": -(-len(styles) // rows), "handlelength": handle, "columnspacing": gap}
@@ -107,7 +111,7 @@ class _LogLabels(Formatter):
     """Plain numbers, or powers of ten on an axis that has very small or very large ones."""
 
     def format_ticks(self, values: np.ndarray) -> list[str]:
-        plain = all(1e-3 <= value < 1e4 for value in values)
+        plain = all(1e-4 <= value < 1e4 for value in values)
         return [f"{value:g}" if plain else _power_of_ten(value) for value in values]
 
 

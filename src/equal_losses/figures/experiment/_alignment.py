@@ -11,6 +11,7 @@ from matplotlib.figure import Figure, FigureBase
 from matplotlib.patches import Rectangle
 
 from equal_losses.figures.experiment import _shared
+from equal_losses.figures.style import widest
 from equal_losses.metrics.alignment import UNTRAINED
 from equal_losses.running.words import count
 
@@ -22,7 +23,7 @@ _SPLITS = {"train": "training images", "test": "test images"}
 def alignment_figure(
     runs: pd.DataFrame, alignment: pd.DataFrame, measure: str, label: str, *, colormap: str, limits: tuple[float, float]
 ) -> Figure:
-    """Rows: parts of the features; columns: training and test images; one cell per pair of losses, its mean over seeds.
+    """One panel per part of the features, of training and of test images; one cell per pair, its mean over the seeds.
 
     Colours, dark where features are equal, are of the column `measure`, called `label`, between the limits.
     """
@@ -31,10 +32,13 @@ def alignment_figure(
     losses = list(dict.fromkeys(pd.concat([alignment["first_loss"], alignment["second_loss"]])))
     losses.remove(UNTRAINED)
     means = alignment.groupby(["split", "part", "comparison", "first_loss", "second_loss"])[measure].mean()
-    written = len(losses) <= 12  # more cells have no room for numbers
+    columns = [*losses, UNTRAINED]
+    beside, width = _shared.panels_of_names(columns, losses)
+    rows = len(_PARTS) * len(_SPLITS) // beside
+    written = width / len(columns) > 0.23  # inches, which a number needs
 
     def draw(figure: FigureBase) -> None:
-        grid = figure.subplots(len(_PARTS), len(_SPLITS), sharex=True, sharey=True)
+        grid = figure.subplots(rows, beside, squeeze=False, sharex=True, sharey=True)
         for axes, ((part, name), (split, images)) in zip(
             grid.flat, product(_PARTS.items(), _SPLITS.items()), strict=True
         ):
@@ -46,11 +50,13 @@ def alignment_figure(
                 corner = (place - 0.5, place - 0.5)
                 axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="black", linewidth=0.8, zorder=3))
             axes.set_title(f"{name}, {images}")
-            _shared.name_cells(axes, [*losses, UNTRAINED], losses)
-        _shared.colorbar(figure, image, grid, label)
+            _shared.name_cells(axes, columns, losses)
+        _shared.colorbar(figure, image, grid, label, location="bottom", shrink=0.5, aspect=40)
 
     setting = f"{_shared.setting(runs)}, {size}\n{_KEY}"
-    return _shared.page(1.4 + len(_PARTS) * (0.3 + (0.22 if written else 0.13) * len(losses)), setting, draw)
+    return _shared.page(
+        1.3 + widest(losses, 7) + rows * (0.3 + (0.22 if written else 0.13) * len(losses)), setting, draw
+    )
 
 
 def _cells(means: pd.Series, losses: list[str]) -> np.ndarray:

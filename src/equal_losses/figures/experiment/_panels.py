@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -10,7 +10,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, FigureBase
 
 from equal_losses.figures.experiment import _shared
-from equal_losses.figures.style import log_ticks
+from equal_losses.figures.style import log_ticks, widest
 
 _ACCURACIES = {
     "accuracy_train": "Training accuracy",
@@ -65,12 +65,13 @@ def _evolution(
 
 def heatmaps_height(runs: pd.DataFrame, panels: int) -> float:
     """Inches that heatmaps need."""
-    return 0.8 + (0.25 + 0.34 * runs["width"].nunique()) * max(1, -(-panels // _beside(runs["epochs"].nunique())))
+    beside = _beside(runs["loss"], runs["epochs"].nunique())
+    return 0.8 + (0.25 + 0.34 * runs["width"].nunique()) * max(1, -(-panels // beside))
 
 
-def _beside(budgets: int) -> int:
-    """How many heatmaps there are beside each other, so that their numbers fit into the cells."""
-    return max(1, min(4, 20 // budgets))
+def _beside(losses: Iterable[str], budgets: int) -> int:
+    """How many heatmaps there are beside each other, so that names fit above them and numbers into their cells."""
+    return max(1, min(4, 20 // budgets, int(5.4 / widest(losses, 8))))
 
 
 def accuracy_heatmaps(figure: FigureBase, runs: pd.DataFrame) -> None:
@@ -104,7 +105,7 @@ def _heatmaps(
     figure: FigureBase, values: pd.Series, texts: pd.Series, colors: Normalize, colormap: str, label: str
 ) -> None:
     losses = list(dict.fromkeys(values.index.get_level_values("loss")))
-    columns = min(len(losses), _beside(values.index.get_level_values("epochs").nunique()))
+    columns = min(len(losses), _beside(losses, values.index.get_level_values("epochs").nunique()))
     grid = figure.subplots(-(-len(losses) // columns), columns, squeeze=False, sharex=True, sharey=True)
     for axes in grid.flat[len(losses) :]:
         axes.set_axis_off()

@@ -80,14 +80,23 @@ def epoch_axis(axes: Axes, epochs: pd.Index) -> None:
     axes.set_xlabel("epoch")
 
 
-def colorbar(figure: FigureBase, image: AxesImage, panels: np.ndarray, label: str) -> None:
-    """The scale of heatmaps, right of them."""
-    figure.colorbar(image, ax=panels, shrink=0.9, pad=0.01, label=label, ticks=style.few_ticks())
+def colorbar(figure: FigureBase, image: AxesImage, panels: np.ndarray, label: str, **options: object) -> None:
+    """The scale of heatmaps, right of them unless options of `colorbar` say otherwise."""
+    options = {"shrink": 0.9, "pad": 0.01, **options}
+    figure.colorbar(image, ax=panels, label=label, ticks=style.few_ticks(), **options)
+
+
+def panels_of_names(columns: list[str], rows: list[str]) -> tuple[int, float]:
+    """How many heatmaps with these names of columns and rows fit beside each other, one or two, and how wide each is,
+    in inches."""
+    room = style.PAGE_INCHES - 0.2 - style.widest(rows, 7)
+    beside = 2 if room / 2 > max(2.2, 0.115 * len(columns)) else 1
+    return beside, room / beside
 
 
 def name_cells(axes: Axes, columns: list[str], rows: list[str]) -> None:
-    """Names below and beside the cells of a panel of half the page's width, upright where they need the room."""
-    crowded = 0.06 * max(map(len, columns)) * len(columns) > 0.4 * style.PAGE_INCHES
+    """Names below and beside the cells of such a heatmap, upright where they need the room."""
+    crowded = (style.widest(columns, 7) + 0.1) * len(columns) > panels_of_names(columns, rows)[1]
     axes.set_xticks(range(len(columns)), columns, rotation=90 if crowded else 0)
     axes.set_yticks(range(len(rows)), rows)
 

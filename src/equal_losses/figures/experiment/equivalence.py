@@ -6,7 +6,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, FigureBase
 
 from equal_losses.figures.experiment import _shared
-from equal_losses.figures.style import few_ticks
+from equal_losses.figures.style import few_ticks, widest
 from equal_losses.running.words import count
 
 _VERDICTS = {
@@ -21,8 +21,9 @@ def equivalence(runs: pd.DataFrame, equivalence: pd.DataFrame) -> Figure:
     """Differences of test accuracy between losses, mean over the seeds, with the intervals that decide. A pair is
     equivalent where the whole interval is within the grey margin. The confidence is chosen so that, of all pairs
     together, the chance of calling any equivalent by mistake is at most the significance of the study. An arrow is an
-    interval that goes on beyond the axis; one seed, or the same difference at every seed, gives no interval. Of more
-    than eight losses each pair is a cell, row minus column: = is equivalent, ≠ different, and an empty cell undecided.
+    interval that goes on beyond the axis; one seed, or the same difference at every seed, gives no interval. Where
+    losses are too many for a row per pair, each pair is a cell, row minus column: = is equivalent, ≠ different, and an
+    empty cell undecided.
     """
     setting = _shared.setting(runs)
     if equivalence.empty:
@@ -33,20 +34,22 @@ def equivalence(runs: pd.DataFrame, equivalence: pd.DataFrame) -> Figure:
     any_interval = equivalence["interval_low"].notna().any()
     setting += f"intervals of {1 - 2 * row['equivalence_level']:.1%} confidence" if any_interval else "no intervals"
     losses = list(dict.fromkeys(runs["loss"]))
-    if len(losses) > 8:
+    longest = widest(losses, 7)
+    if len(losses) > 8 or longest > 1.5:
         signs = ", ".join(f"{sign or 'empty'}: {verdict}" for verdict, sign in _SIGNS.items())
-        rows = -(-equivalence.groupby(["width", "epochs"]).ngroups // 2)
-        height = 1 + rows * (0.3 + 0.13 * len(losses))
-        return _shared.page(height, f"{setting}\n{signs}", _matrices, equivalence, losses)
+        beside, _ = _shared.panels_of_names(losses, losses)
+        rows = -(-equivalence.groupby(["width", "epochs"]).ngroups // beside)
+        height = 1.2 + longest + rows * (0.3 + 0.13 * len(losses))
+        return _shared.page(height, f"{setting}\n{signs}", _matrices, equivalence, losses, (rows, beside))
     height = 0.9 + equivalence["width"].nunique() * (0.45 + 0.16 * len(losses) * (len(losses) - 1) / 2)
     return _shared.page(height, setting, _intervals, equivalence, legend=_VERDICTS)
 
 
-def _matrices(figure: FigureBase, equivalence: pd.DataFrame, losses: list[str]) -> None:
+def _matrices(figure: FigureBase, equivalence: pd.DataFrame, losses: list[str], shape: tuple[int, int]) -> None:
     """One panel per (width, epochs), one cell per pair of losses."""
     limit = 100 * max(equivalence["difference"].abs().max(), equivalence["margin"].max())
     panels = equivalence.groupby(["width", "epochs"])
-    grid = figure.subplots(-(-panels.ngroups // 2), min(panels.ngroups, 2), squeeze=False, sharex=True, sharey=True)
+    grid = figure.subplots(*shape, squeeze=False, sharex=True, sharey=True)
     for axes in grid.flat[panels.ngroups :]:
         axes.set_axis_off()
     for axes, ((width, epochs), cell) in zip(grid.flat, panels, strict=False):
@@ -58,7 +61,8 @@ def _matrices(figure: FigureBase, equivalence: pd.DataFrame, losses: list[str]) 
         image = _shared.heatmap(axes, differences, signs, norm=Normalize(-limit, limit), cmap="PuOr")
         axes.set_title(f"width {width:g}, {count(epochs, 'epoch')}")
         _shared.name_cells(axes, losses, losses)
-    _shared.colorbar(figure, image, grid, "row minus column, points of test accuracy")
+    label = "row minus column, points of test accuracy"
+    _shared.colorbar(figure, image, grid, label, location="bottom", shrink=0.5, aspect=40)
 
 
 def _intervals(figure: FigureBase, equivalence: pd.DataFrame) -> None:

@@ -27,7 +27,7 @@ def overview(runs: pd.DataFrame, trajectories: pd.DataFrame) -> Figure:
     def draw(figure: FigureBase) -> None:
         rows = figure.subfigures(len(parts), 1, height_ratios=heights)
         for row, (title, (panels, *arguments)) in zip(rows, parts.items(), strict=True):
-            row.suptitle(title, x=0.01, ha="left", fontsize=9, fontweight="bold")
+            row.suptitle(title, x=0.01, ha="left", fontsize=9, fontweight="bold", wrap=True)
             panels(row, *arguments)
 
     setting = f"{_shared.setting_of_largest(trajectories)} in a and b"
