@@ -69,9 +69,10 @@ def smallest(toy) -> dict[str, pd.DataFrame]:
 @pytest.fixture(scope="module")
 def largest(toy) -> dict[str, pd.DataFrame]:
     """As many losses as have a style."""
+    only = "loss == 'CE' and epochs == 8"
     names = [f"label_smoothing_{number}" for number in range(24)]
     runs, trajectories = (
-        pd.concat([toy[table].query("loss == 'CE' and epochs == 8").assign(loss=name) for name in names], ignore_index=True)
+        pd.concat([toy[table].query(only).assign(loss=name) for name in names], ignore_index=True)
         for table in ("runs", "trajectories")
     )
     return tables_of(runs, trajectories)
