@@ -10,6 +10,7 @@ import os
 import sys
 from pathlib import Path
 
+from snakemake.logging import logger
 from snakemake.utils import min_version
 
 min_version("9.27")
@@ -19,11 +20,13 @@ LIBRARY = str(Path(workflow.current_basedir) / "src")
 sys.path.insert(0, LIBRARY)
 os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [LIBRARY, os.getenv("PYTHONPATH")])))
 
+from equal_losses.running import gpus
 from equal_losses.running.errors import InputError
 from equal_losses.study import checks, configuration, listing
 from equal_losses.study.fingerprints import Codebase
 from equal_losses.study.grid import Study
 from equal_losses.study.keys import Steps
+from equal_losses.terminal.terminal import Terminal
 
 # A configfile directive is merged with --configfile, so the default study is named only where no other is given.
 if "experiments" not in config:
@@ -74,8 +77,14 @@ rule all:
 
 if workflow.is_main_process:
     mark(steps)
+    terminal = Terminal(steps, f"{STUDY}/report.html".format(study=study.name), [each.name for each in workflow.rules])
+    logger.info("", extra={"terminal": terminal})
 
 
 onstart:
     for warning in checks.warnings(study.config):
         print(f"warning: {warning}", file=sys.stderr)
+    if study.compute["device"] == "cuda" and workflow.local_exec and not gpus.visible_devices():
+        print(f"config: {checks.NO_GPU}", file=sys.stderr)
+        sys.exit(2)
+    terminal.plan(workflow.dag.needrun_jobs())

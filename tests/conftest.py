@@ -140,14 +140,14 @@ class Workflow:
         """The one line that a job ends with, which fails."""
         result = self.run(*arguments, check=False)
         assert result.returncode == 1
-        lines = [line for line in result.stderr.splitlines() if "(log: " in line]
+        lines = [line for line in result.stderr.splitlines() if line.startswith("  why: ")]
         assert len(lines) == 1, result.stderr
         assert "Traceback" not in result.stderr
         return lines[0]
 
     def planned(self, *arguments: str) -> dict[str, int]:
         """Jobs of each rule that a dry run announces, without the total."""
-        result = self.run("--dry-run", *arguments)
+        result = self.run("--dry-run", "--verbose", *arguments)
         lines = (result.stdout + result.stderr).splitlines()
         jobs: dict[str, int] = {}
         if "Job stats:" in lines:

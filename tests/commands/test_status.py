@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
 import time
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from equal_losses.commands import progress
 from equal_losses.running import progress as lines
 from equal_losses.running.shell import FAILED, STOPPED
+from equal_losses.running.sources import ROOT
 
 RUN = "runs/small/CE/width0.25/epochs7/seed1"
 LOG = """\
@@ -74,6 +77,37 @@ def test_a_run_that_goes_on(folder):
     assert training.epochs_per_hour == 1200
     assert training.eta_hours == pytest.approx(5 / 1200)
     assert "epoch 2/7  1,200 epochs/h  ETA 0:00 h  loss 1.5  train 50.00%  val 62.50%" in progress.text([training])
+
+
+def test_a_copy_of_a_study_that_runs_does_not_run(folder, tmp_path_factory):
+    """With cp -r, by which everything is as new as what it was copied from."""
+    path = folder.root / folder.of_run().file("train.log")
+    path.parent.mkdir(parents=True)
+    with open(path, "w") as file:
+        file.write(lines.process(file.fileno()) + LOG)
+    assert found(folder)[RUN].state == "running"
+    copy = tmp_path_factory.mktemp("copy")
+    shutil.copytree(folder.root / "results", copy / "results")
+    (_, totals) = folder.command("status", folder.file, "--directory", str(copy), "--summary")
+    assert totals.startswith("7 waiting, 1 stopped; ")
+
+
+def test_a_run_whose_process_is_no_more_was_stopped_at_once(folder):
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    path = folder.root / folder.of_run().file("train.log")
+    log(folder, folder.of_run().file("train.log"), "")
+    with open(path, "r+") as file:
+        file.write(lines.process(file.fileno()).replace(str(os.getpid()), str(ended.pid), 1) + LOG)
+    assert found(folder)[RUN].state == "stopped"
+
+
+def test_a_run_on_another_machine_runs_as_long_as_its_log_is_touched(folder):
+    path = folder.root / folder.of_run().file("train.log")
+    log(folder, folder.of_run().file("train.log"), "")
+    with open(path, "r+") as file:
+        file.write(lines.process(file.fileno()).replace(os.uname().nodename, "elsewhere") + LOG)
+    assert found(folder)[RUN].state == "running"
 
 
 def test_a_run_in_its_first_epoch(folder):
@@ -217,28 +251,59 @@ def test_a_dataset_that_could_not_be_prepared_is_said_to_have_failed(folder):
     assert "disk full" in "\n".join(folder.command("status", folder.file))
 
 
+@pytest.mark.parametrize(
+    "log_of",
+    [
+        lambda steps, experiment: steps.figure(experiment, "overview").file(".log"),
+        lambda steps, experiment: steps.table(experiment, "runs").file(".log").replace("runs.log", "collect.log"),
+        lambda steps, experiment: steps.claims.file(".log"),
+    ],
+    ids=["figure", "tables", "claims"],
+)
+def test_whatever_failed_is_named(folder, log_of):
+    steps = folder.steps
+    path = log(folder, log_of(steps, steps.study.experiments["small"]), f"{FAILED}disk full\n")
+    assert f"failed   disk full (log: {path})" in "\n".join(folder.command("status", folder.file))
+
+
 # Totals
 
 
-def test_totals_count_states_epochs_and_the_hours_that_are_left(folder):
+def test_totals_count_states_and_epochs(folder):
     log(folder, folder.of_run().file("train.log"), LOG)
     folder.make(folder.of_run(loss="FL"), "run.json")
     totals = progress.totals(progress.of_study(folder.steps))
-    left = 4 * (3 + 7) - 2 - 7
-    assert totals == {
-        "waiting": 6,
-        "running": 1,
-        "stopped": 0,
-        "failed": 0,
-        "done": 1,
-        "epochs_left": left,
-        "epochs_per_hour": 1200,
-        "eta_hours": left / 1200,
-    }
+    states = {"waiting": 6, "running": 1, "stopped": 0, "failed": 0, "done": 1}
+    assert totals == {**states, "epochs_left": 4 * (3 + 7) - 2 - 7, "eta_hours": None}
 
 
-def test_without_a_rate_no_time_is_promised(folder):
-    assert progress.totals(progress.of_study(folder.steps))["eta_hours"] is None
+def test_the_time_that_is_left_knows_trunks_widths_features_and_the_rest(folder):
+    folder.config["experiments"]["small"] |= {"epochs": [7, 14]}
+    log(folder, folder.of_run().file("train.log"), LOG)
+    steps = folder.steps
+    trainings = progress.of_study(steps)
+    (experiment,) = steps.study.experiments.values()
+    per_unit = 2 * 3 / progress.units(experiment.runs[0], 2)  # 1,200 epochs per hour
+    epochs = sum(progress.units(each, each.own_epochs) for each in (*experiment.trainings, *experiment.trunks))
+    snapshots = sum(progress.units(run, (len(run.snapshot_epochs) + 1) / 3) for run in experiment.runs)
+    first = experiment.runs[0]
+    done = progress.units(first, first.own_epochs) * max(0, 2 - (7 - first.own_epochs)) / first.own_epochs
+    hours = progress.hours_left(steps, trainings)
+    assert hours > (epochs + snapshots - done) * 0.9 * per_unit / 3600
+
+
+def test_without_anything_that_runs_no_time_is_promised(folder):
+    steps = folder.steps
+    assert progress.hours_left(steps, progress.of_study(steps)) is None
+
+
+def test_of_jobs_that_run_beside_each_other_the_time_is_shared(folder):
+    for loss in ("CE", "FL"):
+        log(folder, folder.of_run(loss=loss).file("train.log"), LOG)
+    steps = folder.steps
+    both = progress.of_study(steps)
+    one = [each for each in both if each.name != RUN]
+    assert progress.hours_left(steps, both) == pytest.approx(progress.hours_left(steps, one) / 2)
 
 
 @pytest.mark.parametrize(
@@ -254,12 +319,39 @@ def test_hours_are_written_with_minutes(hours, text):
 
 def test_status_prints_a_line_for_each_run_and_the_totals(folder):
     log(folder, folder.of_run().file("train.log"), LOG)
-    *runs, totals = folder.command("status", folder.file)
+    *runs, totals = folder.command("status", folder.file, "--all")
     assert len(runs) == 8
     assert runs[1].split() == (
         f"{RUN} running epoch 2/7 1,200 epochs/h ETA 0:00 h loss 1.5 train 50.00% val 62.50%".split()
     )
-    assert totals == "7 waiting, 1 running; 38 epochs left at 1,200 epochs/h: 0:02 h"
+    assert totals.startswith("7 waiting, 1 running; 38 epochs left; about 0:0")
+
+
+def test_status_prints_a_line_for_each_loss_and_what_runs_and_failed(folder):
+    log(folder, folder.of_run().file("train.log"), LOG)
+    log(folder, folder.of_run(loss="FL").file("train.log"), f"{FAILED}disk full\n")
+    of_ce, of_fl, running, failed, _ = folder.command("status", folder.file)
+    assert of_ce == "small CE   10% of the epochs  3 waiting, 1 running"
+    assert of_fl == "small FL    0% of the epochs  3 waiting, 1 failed"
+    assert running.startswith(f"{RUN}  running  epoch 2/7")
+    assert "disk full" in failed
+
+
+def test_a_summary_is_a_line_for_each_experiment(folder):
+    assert folder.command("status", folder.file, "--summary") == [
+        "small    0% of the epochs  8 waiting",
+        "8 waiting; 40 epochs left",
+    ]
+
+
+def test_the_status_of_the_papers_study_fits_a_screen(capsys, tmp_path):
+    from equal_losses.commands.main import main
+
+    paper = str(ROOT / "config" / "paper.yaml")
+    assert main(["status", paper, "--directory", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) <= 24
+    assert sum(int(part.split()[0]) for part in printed[-1].split(";")[0].split(", ")) >= 576
 
 
 def test_status_is_json_on_demand(folder):
@@ -285,7 +377,7 @@ def test_watching_prints_again_until_it_is_interrupted(folder, monkeypatch):
 
     naps: list[float] = []
     monkeypatch.setattr(time, "sleep", sleep)
-    assert len(folder.command("status", folder.file, "--watch")) == 2 * 9
+    assert len(folder.command("status", folder.file, "--watch", "--all")) == 2 * 9
 
 
 def test_a_misspelt_study_is_one_line_and_status_2(folder):

@@ -81,8 +81,8 @@ class Process:
 
     @property
     def said(self) -> str:
-        """The log."""
-        return self.log.read_text() if self.log.exists() else ""
+        """The log, but for its first line, which names the process."""
+        return self.log.read_text().partition("\n")[2] if self.log.exists() else ""
 
     @property
     def terminal(self) -> list[str]:

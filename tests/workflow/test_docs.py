@@ -445,7 +445,7 @@ def test_a_mistake_in_the_config_of_the_module_is_one_line_and_status_2(outer):
     result = outer.snakemake(check=False)
     assert result.returncode == 2
     lines = [line for line in result.stderr.splitlines() if not line.startswith("Using workflow specific profile")]
-    assert lines == ["config: losses.FL.gamma: -1; allowed: a number >= 0"]
+    assert lines == ["config: losses.FL.gamma: -1; allowed: a number >= 0 and <= 100"]
 
 
 def test_without_a_config_the_module_is_the_demo(outer):

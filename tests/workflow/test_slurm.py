@@ -115,7 +115,7 @@ def test_a_job_that_fails_is_reported_with_its_log(study, cluster):
 def test_jobs_without_a_gpu_ask_for_none(study, cluster):
     """Only what runs a network asks for a GPU; the dataset does not."""
     networks = ("train", "train_stem", "extract_features", "align_features")
-    plan = study.run("--dry-run").stdout
+    plan = study.run("--dry-run", "--verbose").stdout
     for block in re.split(r"^\[.*\]$", plan, flags=re.MULTILINE):
         rule = re.search(r"^(?:local)?rule (\w+):", block, re.MULTILINE)
         if rule:

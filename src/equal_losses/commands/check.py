@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> None:
     study = opening.opened(options.config, options.directory).study
     mistakes = [*checks.missing_images(study.config, listing.found(study, options.directory), options.directory)]
     if study.compute["device"] == "cuda" and not gpus.visible_devices():
-        mistakes.append("compute.device: cuda; no GPU is here; expected a machine with one, or auto or cpu")
+        mistakes.append(checks.NO_GPU)
     if mistakes:
         raise InputError(*mistakes)
     for line in checks.warnings(study.config):

@@ -7,21 +7,24 @@ workflow is run again.
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from equal_losses.running.progress import EPOCH
+from equal_losses.running.progress import is_written, last_line, last_rows
+from equal_losses.running.records import is_made
 from equal_losses.running.shell import FAILED, HEARTBEAT_SECONDS, STOPPED
-from equal_losses.study.grid import Run, Stack
+from equal_losses.study.grid import Run, Stack, Trunk
 from equal_losses.study.keys import RECORD, Steps
 from equal_losses.study.step import Step
+from equal_losses.terminal.time_left import Work, seconds_left, units
 
 STATES = ("waiting", "running", "stopped", "failed", "done")
 # Silent for so long, a job is no more: a few beats, for the clocks and caches of a network file system.
 SILENCE_SECONDS = 6 * HEARTBEAT_SECONDS
+# Of what runs and of what failed, so many are shown one by one.
+SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -52,50 +55,132 @@ class Training:
 
 
 def of_study(steps: Steps) -> list[Training]:
-    """Every run of a study; and of datasets and trunks those that run or failed."""
+    """Every run of a study; of trunks those that run or failed, and of anything else what failed."""
     trainings = []
     for experiment in steps.study.experiments.values():
         candidates = [run for choice in experiment.choices for run in choice.candidates]
         trainings += [_of_run(run, steps) for run in (*experiment.runs, *candidates)]
         for trunk in experiment.trunks:
-            step = steps.trunk(trunk)
-            log = step.file("train_trunk.log")
-            members = [run.name for run in trunk.longest.members] if isinstance(trunk.longest, Stack) else [None]
-            found = _of_log(step, steps.root, log, trunk.to, members[0])
+            found = _of_log(steps.trunk(trunk), steps.root, "train_trunk.log", trunk.to)
             if found.state == "failed" or (found.state == "running" and found.epoch < trunk.to):
                 trainings.append(found)
-    for step in map(steps.dataset, steps.study.datasets):
-        found = _of_log(step, steps.root, step.file("prepare_dataset.log"), 0)
-        if found.state == "failed" and not steps.is_there(step.file(RECORD)):
-            trainings.append(found)
-    return trainings
+    told = {training.log for training in trainings}
+    return trainings + [failed for failed in _other_failures(steps) if failed.log not in told]
 
 
-def totals(trainings: Iterable[Training]) -> dict[str, object]:
-    """Runs by state, epochs, and the hours that are left at the rate of what is running."""
+def hours_left(steps: Steps, trainings: Iterable[Training]) -> float | None:
+    """Hours until all is done at the speed of what was trained so far, if as many jobs run at a time as now.
+
+    None where nothing runs, or where nothing was trained yet.
+    """
+    works = [Work("small", 0) for step in steps.by_path.values() if not _is_made(step, steps)]
+    for experiment in steps.study.experiments.values():
+        for training in experiment.trainings:
+            works.append(_work(training, steps.training(training), steps, "train.log", training.epochs))
+            if getattr(training, "has_features", True):
+                snapshots = units(training, (len(training.snapshot_epochs) + 1) / 3)
+                works.append(Work("features", snapshots, float(_is_made(steps.features(training), steps))))
+        works += [_work(each, steps.trunk(each), steps, "train_trunk.log", each.to) for each in experiment.trunks]
+    running = {training.log for training in trainings if training.state == "running"}
+    seconds = seconds_left(works, len(running)) if running else None
+    return None if seconds is None else seconds / 3600
+
+
+def _work(part: Run | Stack | Trunk, step: Step, steps: Steps, log: str, until: int) -> Work:
+    """What a training has to do and has done, from its log."""
+    own = part.own_epochs
+    work = Work(part.width, units(part, own), float(_is_made(step, steps)))
+    path = steps.root / step.file(log)
+    rows = last_rows(path) if path.exists() else []
+    if rows and rows[0].epochs_per_hour:
+        done = rows[0].epoch - (until - own)
+        work.share = work.share or min(1.0, done / own)
+        work.seconds = 3600 * done / rows[0].epochs_per_hour
+    return work
+
+
+def _is_made(step: Step, steps: Steps) -> bool:
+    record = step.file(RECORD) if step.is_keyed else step.file(".json")
+    return steps.is_there(record) if step.is_keyed else is_made(steps.root / record, step.key)
+
+
+def _other_failures(steps: Steps) -> Iterator[Training]:
+    """Jobs whose logs say that they failed, of results that are not there."""
+    seen = set()
+    for step in steps.by_path.values():
+        if isinstance(step.subject, Trunk) or _is_made(step, steps):
+            continue
+        path = steps.root / step.path
+        # One job makes several tables, in a log that has its rule's name.
+        names = ("align_features", "collect", "theory_tables")
+        logs = path.glob("*.log") if step.is_keyed else [path.with_name(f"{each}.log") for each in (path.name, *names)]
+        for log in set(logs) - seen:
+            seen.add(log)
+            line = last_line(log)
+            if line.startswith(FAILED):
+                name = str(log.relative_to(steps.root).with_suffix("")).removeprefix("results/")
+                yield Training(name, "failed", 0, 0, error=line.removeprefix(FAILED), log=_relative(log, steps))
+
+
+def _relative(log: Path, steps: Steps) -> str:
+    return str(log.relative_to(steps.root))
+
+
+def totals(trainings: Iterable[Training], hours: float | None = None) -> dict[str, object]:
+    """Runs by state, epochs, and the hours that are left (see `hours_left`)."""
     trainings = list(trainings)
     counts = Counter(training.state for training in trainings)
-    left = sum(training.epochs - training.epoch for training in trainings)
-    rate = sum(training.epochs_per_hour or 0 for training in trainings)
     return {
         **{state: counts[state] for state in STATES},
-        "epochs_left": left,
-        "epochs_per_hour": rate,
-        "eta_hours": left / rate if rate else None,
+        "epochs_left": sum(training.epochs - training.epoch for training in trainings),
+        "eta_hours": hours,
     }
 
 
-def text(trainings: Iterable[Training]) -> str:
-    """One line per training, and the totals."""
+def text(trainings: Iterable[Training], hours: float | None = None, detail: str = "losses") -> str:
+    """How far a study is, and the totals.
+
+    Args:
+        detail: "runs" for a line for each training; "losses" for a line for each loss of an experiment, and for some of
+            what runs and of what failed; "experiments" for a line for each experiment alone.
+    """
     trainings = list(trainings)
-    width = max(len(training.name) for training in trainings)
-    lines = [f"{training.name:<{width}}  {_line(training)}" for training in trainings]
-    total = totals(trainings)
-    counts = ", ".join(f"{total[state]} {state}" for state in STATES if total[state])
-    eta = ""
-    if total["eta_hours"] is not None:
-        eta = f" at {total['epochs_per_hour']:,.0f} epochs/h: {_hours(total['eta_hours'])}"
-    return "\n".join([*lines, f"{counts}; {total['epochs_left']:,} epochs left{eta}"])
+    if detail == "runs":
+        lines = _lines(trainings)
+    else:
+        lines = _grouped(trainings, 3 if detail == "losses" else 2)
+        if detail == "losses":
+            for state in ("running", "failed"):
+                of_state = [training for training in trainings if training.state == state]
+                lines += _lines(of_state[:SHOWN])
+                lines += [f"and {len(of_state) - SHOWN} more {state}"] if len(of_state) > SHOWN else []
+    left = "" if hours is None else f"; about {_hours(hours)} left"
+    epochs = sum(training.epochs - training.epoch for training in trainings)
+    return "\n".join([*lines, f"{_states(trainings)}; {epochs:,} epochs left{left}"])
+
+
+def _grouped(trainings: list[Training], parts: int) -> list[str]:
+    groups: dict[str, list[Training]] = {}
+    for training in trainings:
+        kind, *names = training.name.split("/")
+        if kind in ("runs", "tuning"):
+            groups.setdefault(" ".join(names[: parts - 1]), []).append(training)
+    width = max(map(len, groups), default=0)
+    lines = []
+    for name, members in groups.items():
+        done, all_of_them = (sum(getattr(each, key) for each in members) for key in ("epoch", "epochs"))
+        lines.append(f"{name:<{width}}  {done / max(1, all_of_them):>4.0%} of the epochs  {_states(members)}")
+    return lines
+
+
+def _lines(trainings: list[Training]) -> list[str]:
+    width = max((len(training.name) for training in trainings), default=0)
+    return [f"{training.name:<{width}}  {_line(training)}" for training in trainings]
+
+
+def _states(trainings: list[Training]) -> str:
+    counts = Counter(training.state for training in trainings)
+    return ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
 
 
 def _line(training: Training) -> str:
@@ -122,7 +207,7 @@ def _of_run(run: Run, steps: Steps) -> Training:
         sources = [steps.training(source) for source in run.sources or [run.training]]
         member = run.name if isinstance(run.training, Stack) else None
         left = [source for source in sources if not steps.is_there(source.file(RECORD))]
-        found = [_of_log(source, steps.root, source.file("train.log"), run.epochs, member) for source in left]
+        found = [_of_log(source, steps.root, "train.log", run.epochs, member) for source in left]
         found.sort(key=lambda training: ("running", "failed", "stopped", "waiting").index(training.state))
         return (
             replace(found[0], name=_name(step)) if found else Training(_name(step), "waiting", run.epochs, run.epochs)
@@ -131,33 +216,32 @@ def _of_run(run: Run, steps: Steps) -> Training:
     after = []
     if run.decay is None:
         measured = [steps.features(source) for source in (*run.sources, run.training)]
-        after = [*(each.file("extract_features.log") for each in measured), steps.metrics(run.training).file(".log")]
-    for log in after:
-        last = _of_log(step, steps.root, log, run.epochs)
+        after = [*((each, "extract_features.log") for each in measured), (steps.metrics(run.training), ".log")]
+    for each, log in after:
+        last = _of_log(each, steps.root, log, run.epochs)
         if last.state == "failed":
-            return replace(last, epoch=run.epochs)
+            return replace(last, name=_name(step), epoch=run.epochs)
     return Training(_name(step), "done", run.epochs, run.epochs)
 
 
-def _of_log(step: Step, root: Path, log: str, epochs: int, member: str | None = None) -> Training:
-    """What a log says of a training; `member` is its name in a stack."""
+def _of_log(step: Step, root: Path, name: str, epochs: int, member: str | None = None) -> Training:
+    """What a log of a step says of a training; `member` is its name in a stack, of which any will do if it is None."""
+    log = step.file(name)
     if not (root / log).exists():
         return Training(_name(step), "waiting", 0, epochs)
-    content = (root / log).read_text(encoding="utf-8", errors="replace")
-    last = content.rstrip().rpartition("\n")[2]
-    rows = (row for row in EPOCH.finditer(content) if row["member"] == member)
-    *_, row = (None, *rows)
-    epoch = int(row["epoch"]) if row else 0
-    seen = {} if row is None else {"loss": float(row["loss"])}
-    seen |= {} if row is None else {f"{split}_accuracy": float(row[split]) / 100 for split in ("train", "val")}
-    if last.startswith(FAILED):
-        return Training(_name(step), "failed", epoch, epochs, **seen, error=last.removeprefix(FAILED), log=log)
-    silent = time.time() - (root / log).stat().st_mtime > SILENCE_SECONDS
-    if last.startswith(STOPPED) or silent:
-        return Training(_name(step), "stopped", epoch, epochs, **seen, log=log)
-    rate = float(row["rate"]) if row else None
-    eta = (epochs - epoch) / rate if rate else None
-    return Training(_name(step), "running", epoch, epochs, rate, eta, **seen, log=log)
+    found = [row for row in last_rows(root / log) if member in (None, row.member)]
+    row = found[0] if found else None
+    epoch = row.epoch if row else 0
+    seen: dict = {"log": log}
+    if row is not None:
+        seen |= {"loss": row.loss, "train_accuracy": row.train_accuracy, "val_accuracy": row.val_accuracy}
+    line = last_line(root / log)
+    if line.startswith(FAILED):
+        return Training(_name(step), "failed", epoch, epochs, **seen, error=line.removeprefix(FAILED))
+    if line.startswith(STOPPED) or not is_written(root / log, SILENCE_SECONDS):
+        return Training(_name(step), "stopped", epoch, epochs, **seen)
+    rate = row.epochs_per_hour if row else None
+    return Training(_name(step), "running", epoch, epochs, rate, (epochs - epoch) / rate if rate else None, **seen)
 
 
 def _name(step: Step) -> str:

@@ -17,7 +17,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from equal_losses.running import files, records, sources
+from equal_losses.running import files, progress, records, sources
 from equal_losses.running.errors import InputError
 
 # The last line of a log begins with one of these, unless the job is done, still there or was killed.
@@ -131,6 +131,7 @@ def _logged(log: Path) -> Iterator[None]:
     except OSError as error:
         print(_one_line(error) or error, file=sys.stderr)
         sys.exit(2)
+    file.write(progress.process(file.fileno()))
     terminal = os.dup(2)
     sys.stdout.flush()
     os.dup2(file.fileno(), 1)

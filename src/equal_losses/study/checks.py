@@ -15,6 +15,7 @@ from equal_losses.training.schedule import decay_epochs
 
 # Text that pandas and others take for no text: for a missing value, a truth value or a number.
 NO_NAMES = ("na", "nan", "null", "none", "true", "false", "inf", "infinity")
+NO_GPU = "compute.device: cuda; no GPU is here; expected a machine with one, or auto or cpu"
 # Numbers closer than this are one, whatever was meant.
 CLOSEST = 1e-6
 

@@ -1,0 +1,1 @@
+"""What a run of the workflow says on the terminal, and how much time it has left."""
