@@ -213,7 +213,7 @@ def finished(tmp_path_factory) -> Workflow:
     with FileLock(shared / "finished.lock"):
         if not (folder / "done").exists():
             (folder / "watched").mkdir(parents=True)
-            workflow.run(PYTHONPATH=str(WATCH), WATCHED=str(folder / "watched"))
+            workflow.run(PYTHONPATH=os.pathsep.join([str(WATCH), str(ROOT / "src")]), WATCHED=str(folder / "watched"))
             (folder / "done").touch()
     return workflow
 

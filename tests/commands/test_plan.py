@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -110,12 +111,45 @@ def test_operations_are_three_forward_passes_per_image_and_one_for_evaluation(sm
 def test_device_hours_follow_the_given_rate(small_config):
     experiment = small(small_config)
     slow, fast = cost_of(experiment, 1e9), cost_of(experiment, 1e12)
-    assert slow.device_hours == pytest.approx(1000 * fast.device_hours)
+    starts = slow.jobs * cost.JOB_SECONDS[0] / 3600
+    assert slow.device_hours - starts == pytest.approx(1000 * (fast.device_hours - starts))
     assert slow.operations == fast.operations
 
 
 def test_an_unknown_rate_is_measured(small_config):
-    assert cost_of(small(small_config, widths=[0.25]), None).device_hours > 0
+    planned = cost_of(small(small_config, widths=[0.25]), None)
+    assert 0 < planned.device_hours < planned.device_hours_most
+
+
+def test_a_range_is_from_the_fastest_to_the_slowest_step_and_has_the_start_of_each_job(small_config, monkeypatch):
+    monkeypatch.setattr(cost, "measured_rates", lambda *_: [2e9, 4e9, 1e9])
+    planned = cost_of(small(small_config, losses=["CE"], widths=[0.25], epochs=[7]), None)
+    low, high = cost.JOB_SECONDS
+    assert planned.jobs == 2  # a training and its features
+    assert planned.device_hours == pytest.approx(planned.operations / 4e9 / 3600 + 2 * low / 3600)
+    assert planned.device_hours_most == pytest.approx(planned.operations / 1e9 / 3600 + 2 * high / 3600)
+
+
+def test_a_total_is_a_sum_but_of_what_is_there_for_a_while(small_config):
+    one = cost_of(small(small_config))
+    both = cost.total([one, one])
+    assert (both.runs, both.device_hours, both.disk_end) == (16, 2 * one.device_hours, 2 * one.disk_end)
+    assert (both.disk_temporary, both.disk_end_of_run) == (one.disk_temporary, one.disk_end_of_run)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "text"),
+    [
+        (0.01, 0.025, "36 to 90 s"),
+        (0.05, 0.09, "3 to 5.4 min"),
+        (1.25, 2.5, "1.2 to 2.5 h"),
+        (800, 1200, "800 to 1,200 h"),
+        (3, 3, "3 h"),
+        (0, 0.0001, "0 to 0.36 s"),
+    ],
+)
+def test_times_are_told_in_the_unit_that_they_are_of(low, high, text):
+    assert cost.span(low, high) == text
 
 
 def test_the_paper_costs_1202_epochs_where_1500_are_run_alone():
@@ -180,7 +214,7 @@ def test_plan_prints_a_column_for_each_experiment(capsys):
     assert main(["plan", DEMO, "--tflops", "0.1"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["demo"]
-    rows = dict(line.rsplit(maxsplit=1) for line in lines[1:])
+    rows = dict(re.split(r"  +", line, maxsplit=1) for line in lines[1:-1])
     assert rows["runs"] == "32"
     assert rows["epochs, each run alone"] == "2,560"
     assert rows["epochs, with shared trunks"] == f"{2560 - 16 * 17:,}"  # 40 and 120 epochs share 17
@@ -190,7 +224,29 @@ def test_plan_prints_plain_numbers_on_demand(capsys):
     assert main(["plan", DEMO, "--tflops", "0.1", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)["demo"]
     assert (answer["runs"], answer["epochs"]) == (32, 2560 - 16 * 17)
-    assert answer["device_hours"] == pytest.approx(answer["operations"] / 0.1e12 / 3600)
+    assert answer["device_hours"] == pytest.approx(answer["operations"] / 0.1e12 / 3600 + answer["jobs"] * 2 / 3600)
+
+
+def test_devices_share_the_time_and_each_takes_its_disk(capsys):
+    assert main(["plan", DEMO, "--tflops", "0.1", "--devices", "4"]) == 0
+    printed = capsys.readouterr().out
+    assert "time on 4 devices" in printed
+    assert "disk at its peak, 4 devices, GB" in printed
+    assert printed.splitlines()[-1].startswith(
+        "Times rest on the given rate of 0.1 TFLOP a second, and on 2 to 6 s for "
+    )
+
+
+def test_experiments_are_summed(folder, capsys):
+    folder.config["experiments"]["other"] = folder.config["experiments"]["small"]
+    assert folder.command("plan", folder.file, "--tflops", "1")[0].split() == ["small", "other", "total"]
+
+
+def test_what_is_timed_is_told_on_the_error_output(folder, capsys, monkeypatch):
+    monkeypatch.setattr(cost, "measured_rates", lambda *_: [1e9])
+    assert main(["plan", folder.file]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [f"small: timing 5 steps of small_resnet {width}" for width in (0.25, 0.5)]
 
 
 def test_plan_takes_the_size_of_a_prepared_dataset(folder):
@@ -203,6 +259,12 @@ def test_plan_takes_the_size_of_a_prepared_dataset(folder):
 def test_a_study_whose_data_are_of_unknown_size_is_one_line_and_status_2(folder):
     folder.config["datasets"]["digits"] = {"kind": "image_folder", "root": "photos", "size": 8}
     assert folder.refused("plan", folder.file).startswith("datasets.digits: the size of kind image_folder is known onl")
+
+
+def test_there_is_a_device_or_more(capsys):
+    with pytest.raises(SystemExit):
+        main(["plan", DEMO, "--devices=0"])
+    assert "argument --devices: 0; expected a whole number >= 1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("rate", ["0", "-1", "nan", "fast"])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from equal_losses.networks.network import Network
 from equal_losses.running.checkpoints import KEPT
 from equal_losses.running.errors import InputError
 from equal_losses.running.files import read_json
+from equal_losses.running.words import count
 from equal_losses.study import kinds
 from equal_losses.study.grid import Experiment, Run, Stack, Trunk
 from equal_losses.training.loop import assembled
@@ -26,6 +27,10 @@ from equal_losses.training.loop import assembled
 TRAINING_FACTOR = 3
 # A training state holds weights, momentum and the best weights.
 STATE_COPIES = 3
+# Seconds of a job that trains or takes features before and after what it computes: on the machine of
+# docs/performance.md, and on slower ones.
+JOB_SECONDS = (2, 6)
+TIMED_STEPS = 5
 # A step small enough to time within a second or two on a CPU.
 _TIMED_OPERATIONS = 2e11
 
@@ -38,8 +43,9 @@ class Cost:
         runs: points of the grid.
         trunks, trainings: jobs that train: shared trunks, and what goes on from there to its end.
         epochs_alone, epochs: of all runs and candidates if none shared a trunk, and as they are.
+        jobs: trainings, trunks and extractions of features.
         operations: multiply-adds, counted as two, of training and evaluation.
-        device_hours: at the rate measured or given.
+        device_hours, device_hours_most: at the rate measured or given, and as long as it may take.
         disk_end, disk_end_of_run: bytes that are kept, of all and of a run of the largest width, but for tables and
             records, which are some hundred kilobytes per run.
         disk_temporary: bytes that come and go with one training of the largest width, when there are most of them; the
@@ -49,23 +55,28 @@ class Cost:
     runs: int
     trunks: int
     trainings: int
+    jobs: int
     epochs_alone: int
     epochs: int
     operations: float
     device_hours: float
+    device_hours_most: float
     disk_end: int
     disk_end_of_run: int
     disk_temporary: int
 
 
-def experiment_cost(experiment: Experiment, size: DatasetSize, operations_per_second: float | None) -> Cost:
+def experiment_cost(
+    experiment: Experiment, size: DatasetSize, operations_per_second: float | None, report: Callable = lambda line: None
+) -> Cost:
     """Cost of one experiment.
 
     Args:
         operations_per_second: effective rate of the device; if None, the training step of every network is timed here.
+        report: told what is timed.
     """
     trainings, trunks = experiment.trainings, experiment.trunks
-    operations = hours = 0.0
+    operations = least = most = 0.0
     disk_end = disk_end_of_run = disk_temporary = 0
     for width in sorted(experiment.config["widths"]):
         network = network_size(experiment, size, width)
@@ -75,8 +86,12 @@ def experiment_cost(experiment: Experiment, size: DatasetSize, operations_per_se
         snapshots = sum(_runs(training) * (len(training.snapshot_epochs) + 1) for training in measured)
         images = epochs * (TRAINING_FACTOR * size.train + size.val) + snapshots * (size.train + size.val + size.test)
         operations += images * network.forward_operations
-        rate = operations_per_second or measured_rate(experiment, size, width)
-        hours += images * network.forward_operations / rate / 3600
+        rates = 2 * [operations_per_second]
+        if operations_per_second is None:
+            report(f"{experiment.name}: timing {TIMED_STEPS} steps of {experiment.config['network']['kind']} {width:g}")
+            rates = measured_rates(experiment, size, width)
+        least += images * network.forward_operations / max(rates) / 3600
+        most += images * network.forward_operations / min(rates) / 3600
 
         # Class means and W, counts, variances and b, in float64.
         features_of_snapshot = 8 * size.classes * (2 * network.feature_dimension + 3)
@@ -89,14 +104,18 @@ def experiment_cost(experiment: Experiment, size: DatasetSize, operations_per_se
             disk_end += sum(_runs(each) * len(each.snapshot_epochs) for each in of_width) * network.weight_bytes
             disk_end_of_run += longest * network.weight_bytes
         disk_temporary = network.weight_bytes * max(_temporary_copies(training, kept) for training in of_width)
+    with_features = [part for part in trainings if not isinstance(part, Run) or part.has_features]
+    jobs = len(trainings) + len(trunks) + len(with_features)
     return Cost(
         runs=len(experiment.runs),
         trunks=len(trunks),
         trainings=len(trainings),
+        jobs=jobs,
         epochs_alone=sum(_runs(training) * training.epochs for training in trainings),
         epochs=sum(_runs(part) * part.own_epochs for part in (*trainings, *trunks)),
         operations=operations,
-        device_hours=hours,
+        device_hours=least + jobs * JOB_SECONDS[0] / 3600,
+        device_hours_most=most + jobs * JOB_SECONDS[1] / 3600,
         disk_end=disk_end,
         disk_end_of_run=disk_end_of_run,
         disk_temporary=disk_temporary,
@@ -190,8 +209,8 @@ def _network_size(network: tuple, head: tuple, size: DatasetSize, width: float) 
     return NetworkSize(counter.get_total_flops(), weight_bytes, network.classifier.in_features)
 
 
-def measured_rate(experiment: Experiment, size: DatasetSize, width: float) -> float:
-    """Operations a second of a training step on this machine, on one GPU or with one job's CPU threads."""
+def measured_rates(experiment: Experiment, size: DatasetSize, width: float) -> list[float]:
+    """Operations a second of training steps on this machine, on one GPU or with one job's CPU threads."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     one = TRAINING_FACTOR * network_size(experiment, size, width).forward_operations
     batch = experiment.config["training"]["batch_size"]
@@ -211,7 +230,7 @@ def measured_rate(experiment: Experiment, size: DatasetSize, width: float) -> fl
         return time.perf_counter() - started
 
     step()
-    return batch * one / min(step() for _ in range(3))
+    return [batch * one / step() for _ in range(TIMED_STEPS)]
 
 
 def _build(config: Mapping, size: DatasetSize, width: float) -> Network:
@@ -219,19 +238,52 @@ def _build(config: Mapping, size: DatasetSize, width: float) -> Network:
     return assembled(settings, size.classes, size.channels)
 
 
-def table(costs: dict[str, Cost]) -> pd.DataFrame:
-    """The plan for reading: one column per experiment, units in the row names."""
+def total(costs: Iterable[Cost]) -> Cost:
+    """The sum of experiments; of what is there for a while, and of one run, the most."""
+    columns = {field.name: [getattr(cost, field.name) for cost in costs] for field in fields(Cost)}
+    largest = ("disk_end_of_run", "disk_temporary")
+    return Cost(**{name: max(values) if name in largest else sum(values) for name, values in columns.items()})
+
+
+def table(costs: dict[str, Cost], devices: int) -> pd.DataFrame:
+    """The plan for reading: one column per experiment, and one for the total where there are several."""
     rows = {
         "runs": lambda cost: f"{cost.runs:,}",
         "trainings: shared trunks": lambda cost: f"{cost.trunks:,}",
         "trainings to their end": lambda cost: f"{cost.trainings:,}",
         "epochs, each run alone": lambda cost: f"{cost.epochs_alone:,}",
         "epochs, with shared trunks": lambda cost: f"{cost.epochs:,}",
-        "operations, PFLOP": lambda cost: f"{cost.operations / 1e15:,.1f}",
-        "device hours": lambda cost: f"{cost.device_hours:,.1f}",
+        "operations": lambda cost: _scaled(cost.operations),
+        "time of one device": lambda cost: span(cost.device_hours, cost.device_hours_most),
+        f"time on {devices} devices": lambda cost: span(cost.device_hours / devices, cost.device_hours_most / devices),
         "disk at the end, GB": lambda cost: f"{cost.disk_end / 1e9:,.2f}",
         "disk at the end, largest run, GB": lambda cost: f"{cost.disk_end_of_run / 1e9:,.3f}",
         "disk in between, for each device, GB": lambda cost: f"{cost.disk_temporary / 1e9:,.2f}",
-        "disk at its peak, one device, GB": lambda cost: f"{(cost.disk_end + cost.disk_temporary) / 1e9:,.2f}",
+        f"disk at its peak, {count(devices, 'device')}, GB": lambda cost: (
+            f"{(cost.disk_end + devices * cost.disk_temporary) / 1e9:,.2f}"
+        ),
     }
-    return pd.DataFrame({name: [show(cost) for show in rows.values()] for name, cost in costs.items()}, index=[*rows])
+    if devices == 1:
+        del rows["time on 1 devices"]
+    columns = costs if len(costs) == 1 else {**costs, "total": total(costs.values())}
+    return pd.DataFrame({name: [show(cost) for show in rows.values()] for name, cost in columns.items()}, index=[*rows])
+
+
+def span(low: float, high: float) -> str:
+    """A range of hours, in the unit of its upper end: "40 to 90 s", "3 to 5 min", "1.2 to 2 h", "800 to 1,200 h"."""
+    hours = {"s": 3600, "min": 60, "h": 1}
+    unit = "s" if high * 3600 < 120 else "min" if high * 60 < 120 else "h"
+    texts = [
+        f"{value * hours[unit]:,.0f}" if value * hours[unit] >= 10 else f"{value * hours[unit]:.2g}"
+        for value in (low, high)
+    ]
+    return f"{' to '.join(dict.fromkeys(texts))} {unit}"
+
+
+def _scaled(operations: float) -> str:
+    prefix, factor = next((each for each in (("P", 1e15), ("T", 1e12)) if operations >= each[1]), ("G", 1e9))
+    return (
+        f"{operations / factor:,.3g} {prefix}FLOP"
+        if operations < 1000 * factor
+        else f"{operations / factor:,.0f} {prefix}FLOP"
+    )
