@@ -34,6 +34,15 @@ def test_figures_of_24_losses_can_be_read(kind):
     assert_legible(theory.load(kind)(*parts))
 
 
+def test_a_loss_without_a_closed_form_is_drawn_without_the_error_of_its_margin():
+    (descent,) = (tables()[table] for table in arguments(PACKAGE, "ufm_descent"))
+    unknown = descent[descent["loss"] == "CE"].assign(loss="OTHER", margin_error=float("nan"), nc3=float("nan"))
+    figure = theory.load("ufm_descent")(pd.concat([descent, unknown], ignore_index=True))
+    figure.draw_without_rendering()
+    lines = [len(axis.lines) for axis in figure.axes]
+    assert lines == [lines[0], lines[0], lines[0] - 1, lines[0] - 1]
+
+
 def test_classes_have_colours_of_their_own():
     assert not set(CLASS_COLORS) & {look["color"] for look in loss_styles(range(24)).values()}
 

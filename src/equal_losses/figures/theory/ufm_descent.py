@@ -22,7 +22,9 @@ def ufm_descent(descent: pd.DataFrame) -> Figure:
     axes = figure.subplots(2, 2, sharex=True)
     for axis, (column, label) in zip(axes.flat, panels.items(), strict=True):
         for loss, style in styles.items():
-            rows = path[path["loss"] == loss]
+            rows = path[(path["loss"] == loss) & (path[column] > 0)]
+            if rows.empty:  # without a closed form, or at features of zero
+                continue
             axis.loglog(rows["iteration"], rows[column], **{**style, **mark(style)}, markevery=0.25)
         axis.set_title(label)
         axis.set_ylim(bottom=1e-12, top=30)
