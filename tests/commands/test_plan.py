@@ -145,6 +145,7 @@ def test_a_total_is_a_sum_but_of_what_is_there_for_a_while(small_config):
         (1.25, 2.5, "1.2 to 2.5 h"),
         (800, 1200, "800 to 1,200 h"),
         (3, 3, "3 h"),
+        (67_577, 67_578, "67,600 h"),
         (0, 0.0001, "0 to 0.36 s"),
     ],
 )

@@ -271,19 +271,13 @@ def table(costs: dict[str, Cost], devices: int) -> pd.DataFrame:
 
 def span(low: float, high: float) -> str:
     """A range of hours, in the unit of its upper end: "40 to 90 s", "3 to 5 min", "1.2 to 2 h", "800 to 1,200 h"."""
-    hours = {"s": 3600, "min": 60, "h": 1}
+    factors = {"s": 3600, "min": 60, "h": 1}
     unit = "s" if high * 3600 < 120 else "min" if high * 60 < 120 else "h"
-    texts = [
-        f"{value * hours[unit]:,.0f}" if value * hours[unit] >= 10 else f"{value * hours[unit]:.2g}"
-        for value in (low, high)
-    ]
+    values = (hours * factors[unit] for hours in (low, high))
+    texts = (f"{value:.2g}" if value < 10 else f"{float(f'{value:.3g}'):,.0f}" for value in values)
     return f"{' to '.join(dict.fromkeys(texts))} {unit}"
 
 
 def _scaled(operations: float) -> str:
     prefix, factor = next((each for each in (("P", 1e15), ("T", 1e12)) if operations >= each[1]), ("G", 1e9))
-    return (
-        f"{operations / factor:,.3g} {prefix}FLOP"
-        if operations < 1000 * factor
-        else f"{operations / factor:,.0f} {prefix}FLOP"
-    )
+    return f"{float(f'{operations / factor:.3g}'):,g} {prefix}FLOP"
