@@ -8,6 +8,7 @@ record of that name. What is logged before, and everything with `--verbose`, is 
 from __future__ import annotations
 
 import logging
+import re
 import sys
 
 from snakemake.logging import ColorizingTextHandler, DefaultFilter
@@ -37,6 +38,10 @@ CHATTER = (
     "Workflow has started",
     "Would remove temporary output",
 )
+
+
+# A traceback of Snakemake's.
+MISSING_CONFIG = re.compile(r"load_configfile.*FileNotFoundError: \[Errno 2\] [^:]*: '(.+)'", re.DOTALL)
 
 
 class LogHandler(LogHandlerBase):
@@ -87,5 +92,9 @@ class LogHandler(LogHandlerBase):
         super().close()
 
     def _snakemake(self, record: logging.LogRecord) -> None:
+        missing = None if self.is_verbose else MISSING_CONFIG.search(record.getMessage())
+        if missing:
+            line = f"config: {missing[1]}: no such file; --configfile takes every word up to the next option for a file"
+            record = logging.makeLogRecord({**vars(record), "msg": line, "args": None})
         self.own.setFormatter(self.formatter)
         self.own.emit(record)

@@ -173,6 +173,13 @@ def test_a_misspelt_file_gets_a_suggestion(told):
     assert told.end()[-1] == "did you mean results/figures/small/overview.pdf?"
 
 
+def test_a_misspelt_name_of_a_figure_is_one_line_and_a_suggestion(told):
+    """What an input function of a rule raises, whose pattern the name fits."""
+    line = "results/figures/small/overveiw: no result of this study; `equal-losses why` says"
+    told.event("error", f"InputFunctionException in rule figure:\n  WorkflowError:\n    {line}\nTraceback:\n", ERROR)
+    assert told.end() == [line, "did you mean results/figures/small/overview.pdf?"]
+
+
 def test_nothing_is_suggested_where_nothing_is_close():
     assert suggestion("No rule to produce xyzzy (if", ["all", "figures"]) is None
     assert suggestion("something else", ["all"]) is None

@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable
 
-_UNKNOWN = re.compile(r"(?:No rule to produce|There is no rule named)\s+(\S+)")
+_UNKNOWN = re.compile(r"(?:No rule to produce|There is no rule named)\s+(\S+)|(\S+): no result of this study")
 
 
 def suggestion(message: str, targets: Iterable[str]) -> str | None:
@@ -14,4 +14,5 @@ def suggestion(message: str, targets: Iterable[str]) -> str | None:
     unknown = _UNKNOWN.search(message)
     if unknown is None:
         return None
-    return next(iter(difflib.get_close_matches(unknown[1].rstrip("."), [*targets], n=1)), None)
+    word = (unknown[1] or unknown[2]).rstrip(".")
+    return next(iter(difflib.get_close_matches(word, [*targets], n=1)), None)

@@ -149,7 +149,8 @@ class Terminal:
         if "CalledProcessError" in text:
             self._reason = text  # of a job, of which Snakemake speaks next
             return
-        self._print(text.rstrip(), style="red")
+        unknown = [line.strip() for line in text.splitlines() if "no result of this study" in line]
+        self._print("\n".join(unknown) or text.rstrip(), style="red")
         if (close := suggestion(text, [*self._rules, *self._files()])) is not None:
             self._print(f"did you mean {close}?", style="bold")
 
@@ -284,8 +285,12 @@ class Terminal:
         return [job for job in self._jobs.values() if job.is_running]
 
     def _files(self) -> list[str]:
-        names = (".csv", ".pdf", ".png", ".html")
-        return [step.file(name) for step in self._steps.by_path.values() if not step.is_keyed for name in names]
+        suffixes = {"figures": ".pdf", "report": ".html"}  # of what is in a folder, or has a name, like this
+        return [
+            step.file(next((suffix for part, suffix in suffixes.items() if part in step.path.split("/")), ".csv"))
+            for step in self._steps.by_path.values()
+            if not step.is_keyed
+        ]
 
 
 def _console(stream: TextIO) -> Console:
