@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from equal_losses.running.words import count
 from equal_losses.statistics.equivalence import mean_interval
+from equal_losses.statistics.power import seeds_needed, trend_power
 
 SUPPORTED, NOT_SUPPORTED, NOT_DECIDED = "supported", "not supported", "not decided"
 
@@ -50,8 +52,20 @@ class Evidence:
         return None
 
 
-# Subject (a loss, or all of them), numbers in words, verdict.
-Finding = tuple[str, str, str]
+class Finding(NamedTuple):
+    """What a rule finds.
+
+    Attributes:
+        subject: a loss, or all of them.
+        numbers: in words.
+        verdict: one of the three.
+        seeds_needed: with which it would be decided (see `statistics.power`), nan where that cannot be said.
+    """
+
+    subject: str
+    numbers: str
+    verdict: str
+    seeds_needed: float = np.nan
 
 
 @dataclass(frozen=True)
@@ -85,14 +99,21 @@ def decided(evidence: Evidence, numbers: str, holds: bool, *, unless: str | None
     return numbers, SUPPORTED if holds else NOT_SUPPORTED
 
 
-def trend(evidence: Evidence, gains: pd.Series, words: str) -> tuple[str, str]:
-    """Numbers and verdict on whether the mean of a gain, one per seed, is above zero."""
-    mean, low, high = mean_interval(gains, 1 - evidence.thresholds["significance"])
+def trend(evidence: Evidence, gains: pd.Series, words: str) -> tuple[str, str, float]:
+    """Numbers and verdict on whether the mean of a gain, one per seed, is above zero.
+
+    The seeds that are needed are those with which a gain as large as the margin would be seen.
+    """
+    significance = evidence.thresholds["significance"]
+    mean, low, high = mean_interval(gains, 1 - significance)
+    needed = seeds_needed(trend_power, gains, margin=evidence.thresholds["margin"], level=significance)
     if evidence.too_few_seeds or np.isnan(low):
         reason = evidence.too_few_seeds or f"no interval of {count(len(gains), 'seed')}"
-        return f"{words} {points(mean)}; {reason}", NOT_DECIDED
+        return f"{words} {points(mean)}; {reason}", NOT_DECIDED, needed
     numbers = f"{words} {points(mean)}, interval {points(low)} to {points(high)}"
-    return numbers, SUPPORTED if low > 0 else NOT_SUPPORTED if high < 0 else NOT_DECIDED
+    if low <= 0 <= high:
+        return numbers, NOT_DECIDED, needed
+    return numbers, SUPPORTED if low > 0 else NOT_SUPPORTED, np.nan
 
 
 def of_size(table: pd.DataFrame, width: float, epochs: int) -> pd.DataFrame:

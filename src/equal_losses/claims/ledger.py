@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from equal_losses.claims.evidence import NOT_DECIDED, NOT_SUPPORTED, SUPPORTED, Evidence
+from equal_losses.claims.evidence import NOT_DECIDED, NOT_SUPPORTED, SUPPORTED, Evidence, Finding
 from equal_losses.claims.zhou2022 import CLAIMS as ZHOU_2022
 from equal_losses.claims.zhou2022 import THEOREMS
 from equal_losses.running.words import count
 
-COLUMNS = ("name", "claim", "experiment", "subject", "verdict", "numbers", "rule", "source", "seeds")
+COLUMNS = ("name", "claim", "experiment", "subject", "verdict", "numbers", "rule", "source", "seeds", "seeds_needed")
 
 # The claims of each paper, in the order of the ledger.
 CLAIMS = [
@@ -36,9 +36,10 @@ def ledger(experiments: Mapping[str, Evidence], statements: pd.DataFrame) -> pd.
     for claim in CLAIMS:
         for name, evidence in experiments.items():
             rule = claim.rule.format_map({key: f"{value:g}" for key, value in evidence.thresholds.items()})
-            for subject, numbers, verdict in claim.decide(evidence):
+            for finding in claim.decide(evidence):
+                subject, numbers, verdict, needed = Finding(*finding)
                 words = (claim.name, claim.statement, name, subject, verdict, numbers, rule, claim.source)
-                rows.append((*words, evidence.seeds))
+                rows.append((*words, evidence.seeds, needed))
     return pd.DataFrame([*rows, *_theorems(statements)], columns=COLUMNS)
 
 
@@ -77,4 +78,4 @@ def _theorems(statements: pd.DataFrame) -> Iterator[tuple]:
                 error = f"error {row['largest_error']:.2g}"
             numbers += f"; fails: {row['claim']} ({error})"
         verdict = SUPPORTED if supported.all() else NOT_SUPPORTED
-        yield source, theorem, "theory", loss, verdict, numbers, _THEORY_RULE, source, np.nan
+        yield source, theorem, "theory", loss, verdict, numbers, _THEORY_RULE, source, np.nan, np.nan

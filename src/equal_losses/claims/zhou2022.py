@@ -73,7 +73,7 @@ def equal_accuracy(evidence: Evidence) -> Iterator[Finding]:
     if equal or (largest["verdict"] == DIFFERENT).any():
         yield "all losses", *decided(evidence, numbers, equal, unless=evidence.not_fitted(evidence.largest))
     else:
-        yield "all losses", numbers, NOT_DECIDED
+        yield "all losses", numbers, NOT_DECIDED, largest["seeds_needed"].max()
 
 
 def smaller_gap(evidence: Evidence) -> Iterator[Finding]:

@@ -37,7 +37,7 @@ COLUMNS = {
     "equivalence": [
         *("experiment", "width", "epochs", "first_loss", "second_loss", "seeds", "verdict", "difference"),
         *("interval_low", "interval_high", "p_equivalence", "p_difference"),
-        *("margin", "equivalence_level", "difference_level"),
+        *("margin", "equivalence_level", "difference_level", "seeds_needed"),
     ],
     "correlation": ["experiment", "metric", "held", "runs", "correlation", "interval_low", "interval_high"],
     "alignment": [
