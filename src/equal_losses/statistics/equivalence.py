@@ -34,9 +34,9 @@ def equivalence(runs: pd.DataFrame, *, margin: float, significance: float) -> pd
         One row per pair and (width, epochs): first_loss, second_loss, seeds (pairs of runs), difference (mean of first
         minus second, a share), interval_low and interval_high (within the margin exactly where the one-sided tests
         reject), p_equivalence, p_difference, the levels that they are compared with, margin, and the verdict:
-        equivalent; otherwise different, if the two-sided test rejects; otherwise undecided; and seeds_needed, with which
-        losses that are equal would be found equivalent with probability `power.POWER`, given the spread seen. A pair that has fewer than
-        two seeds, or differences without any spread, has no interval and no p-value and is undecided.
+        equivalent; otherwise different, if the two-sided test rejects; otherwise undecided; and seeds_needed, with
+        which losses that are equal would be found equivalent (see `power`), given the spread seen. A pair that has
+        fewer than two seeds, or differences without any spread, has no interval and no p-value and is undecided.
     """
     losses = list(dict.fromkeys(runs["loss"]))
     pairs = list(combinations(losses, 2))
