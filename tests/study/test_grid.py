@@ -81,7 +81,7 @@ def test_snapshots_at_given_epochs_end_with_the_last_one(small_config):
 
 
 def test_the_demo_is_the_grid_that_the_readme_speaks_of():
-    assert len(Study(shipped("demo.yaml")).experiments["demo"].runs) == 32
+    assert len(Study(shipped("demo.yaml")).experiments["demo"].runs) == 96
 
 
 def test_the_paper_has_576_runs():

@@ -12,7 +12,7 @@ import pytest
 from equal_losses.page import content
 from equal_losses.running import records
 from equal_losses.study import keys, kinds
-from equal_losses.study.grid import CHOSEN, Run, Study
+from equal_losses.study.grid import CHOSEN, Run, Stack, Study
 from equal_losses.study.keys import Steps
 from equal_losses.study.step import Step
 
@@ -326,9 +326,6 @@ def test_features_of_a_tuned_run_are_linked_as_the_run_is(tuned):
 # Stacks
 
 
-STACKED = [("CE", 1), ("FL", 1), ("CE", 2), ("FL", 2)]
-
-
 def stacked(config: dict, **options) -> Steps:
     config["experiments"]["small"] |= {"seeds": [1, 2], "stack": 2, **options}
     return steps_of(config)
@@ -415,7 +412,7 @@ def all_steps(files: str) -> list[Step]:
 @pytest.mark.parametrize("files", SHIPPED)
 def test_every_step_has_a_path_of_its_own_whatever_its_key(files):
     places = [step.place for step in all_steps(files)]
-    assert len(places) == len(set(places)) > 100
+    assert len(places) == len(set(places)) > 40
 
 
 def made_by(step: Step) -> Callable[[str], bool]:
@@ -446,18 +443,13 @@ def inputs_of(steps: list[Step]) -> Iterator[tuple[Step, str, str]]:
 
 @pytest.mark.parametrize("files", SHIPPED)
 def test_every_input_is_a_file_that_a_step_makes(files):
-    wanted = {step.path: step.key for step in all_steps(files)}
-    for step, name, key in inputs_of(all_steps(files)):
+    """In its folder, or in a stack, as of the demo, in that of one of the runs."""
+    steps = all_steps(files)
+    wanted = {step.path: step.key for step in steps}
+    stacks = [step for step in steps if isinstance(step.subject, Stack)]
+    wanted |= {f"{step.path}/{run.name}": step.key for step in stacks for run in step.subject.members}
+    for step, name, key in inputs_of(steps):
         assert wanted.get(step.path) == key, step.path
-        assert made_by(step)(name), f"{step.path}: {name}"
-
-
-def test_inputs_of_stacks_are_files_that_a_step_makes(small_config):
-    steps = stacked(small_config)
-    wanted = {step.path: step.key for step in steps._all()}
-    members = {f"{path}/{loss}/seed{seed}": key for path, key in wanted.items() for loss, seed in STACKED}
-    for step, name, key in inputs_of(list(steps._all())):
-        assert (wanted | members).get(step.path) == key, step.path
         assert made_by(step)(name), f"{step.path}: {name}"
 
 

@@ -2,7 +2,7 @@
 # each run are in a folder below the stack's; the stack's record names them all.
 
 
-use rule train_trunk as train_stack_trunk with:
+rule train_stack_trunk:
     input:
         unpack(inputs(STACK_TRUNK)),
     output:
@@ -11,9 +11,22 @@ use rule train_trunk as train_stack_trunk with:
         key=temp(f"{STACK_TRUNK}/key.json"),
     log:
         f"{STACK_TRUNK}/train_trunk.log",
+    priority: goes_on
+    conda:
+        "../../envs/environment.yaml"
+    threads: study.compute["threads"]
+    resources:
+        gpu=study.gpus,
+        mem_mb=memory,
+        runtime=minutes,
+    params:
+        step=task,
+        compute=compute,
+    script:
+        "../scripts/train_stack.py"
 
 
-use rule train as train_stack with:
+rule train_stack:
     input:
         unpack(inputs(STACK)),
     output:
@@ -21,6 +34,19 @@ use rule train as train_stack with:
         key=f"{STACK}/key.json",
     log:
         f"{STACK}/train.log",
+    priority: 2
+    conda:
+        "../../envs/environment.yaml"
+    threads: study.compute["threads"]
+    resources:
+        gpu=study.gpus,
+        mem_mb=memory,
+        runtime=minutes,
+    params:
+        step=task,
+        compute=compute,
+    script:
+        "../scripts/train_stack.py"
 
 
 use rule extract_features as extract_stack with:

@@ -22,9 +22,8 @@ rule train_trunk:
     params:
         step=task,
         compute=compute,
-    # That of runs or that of stacks, which are trained by the same rules at other places.
     script:
-        "../scripts/{params.step[script]}"
+        "../scripts/train.py"
 
 
 rule train:
@@ -54,7 +53,7 @@ rule train:
         step=task,
         compute=compute,
     script:
-        "../scripts/{params.step[script]}"
+        "../scripts/train.py"
 
 
 rule extract_features:

@@ -212,7 +212,7 @@ class Steps:
         roots = [f"{SCRIPTS}/{script}", *(kinds.source(*kind) for kind in sorted(set(kind_names))), *files]
         keys = {name: each.keys for name, each in inputs.items()}
         ingredients = {"settings": settings, "code": self._codebase.code(*roots), "inputs": keys}
-        return Step(place, ingredients, inputs, script, subject)
+        return Step(place, ingredients, inputs, subject)
 
     def _from_trunk(self, step: Step, trunk: Trunk | None) -> Step:
         """The step with its trunk, which does not count, because it changes no bit of what comes of it."""

@@ -36,14 +36,12 @@ class Step:
         place: path of the result, with `{key}` where its key is to be; without, the result has a name of its own.
         ingredients: settings, code and inputs; their digest is the key.
         inputs: what the job reads, by name.
-        script: file of `workflow/scripts` that does it.
         subject: the part of the grid that it is about.
     """
 
     place: str
     ingredients: dict
     inputs: Mapping[str, Files]
-    script: str
     subject: Any = None
 
     @cached_property
@@ -92,4 +90,4 @@ class Step:
             name: [(str(root / step.file(file)), step.key) for step in each.steps for file in each.names]
             for name, each in self.inputs.items()
         }
-        return {"script": self.script, "ingredients": self.ingredients, "inputs": inputs}
+        return {"ingredients": self.ingredients, "inputs": inputs}
