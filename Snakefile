@@ -43,8 +43,6 @@ try:
     study = Study(config)
     if workflow.is_main_process:
         listings = listing.found(study)
-        if missing := [*checks.missing_images(study.config, listings, Path())]:
-            raise InputError(*missing)
         listing.save(study, ROOT, listings)
     steps = Steps(study, Codebase(), ROOT, listing.saved(study, ROOT))
 except (InputError, OSError, SyntaxError) as error:
@@ -84,7 +82,12 @@ if workflow.is_main_process:
 onstart:
     for warning in checks.warnings(study.config):
         print(f"warning: {warning}", file=sys.stderr)
+    # What a plan does not need.
+    missing = [*checks.missing_images(study.config, listings, Path())]
     if study.compute["device"] == "cuda" and workflow.local_exec and not gpus.visible_devices():
-        print(f"config: {checks.NO_GPU}", file=sys.stderr)
+        missing.append(checks.NO_GPU)
+    for line in missing:
+        print(f"config: {line}", file=sys.stderr)
+    if missing:
         sys.exit(2)
     terminal.plan(workflow.dag.needrun_jobs())

@@ -5,8 +5,6 @@ one beside the workflow, which the Snakefile finds: that hands over a `terminal`
 record of that name. What is logged before, and everything with `--verbose`, is told by Snakemake's own handler.
 """
 
-from __future__ import annotations
-
 import logging
 import re
 import sys

@@ -48,10 +48,11 @@ def alignment_of(runs: pd.DataFrame) -> pd.DataFrame:
         comparison = "seeds" if first == second else "losses" if one == other else "losses_other_seed"
         pairs.append((comparison, first, one, second, other))
     rows = [
-        ("toy", 1, 8, split, part, *pair, 0.5 + 0.01 * number, 1.0)
+        ("toy", "digits", "small_resnet", 1, 8, split, part, *pair, 0.5 + 0.01 * number, 1.0)
         for split in ("train", "test")
         for part in ("features", "class_means", "within_class")
         for number, pair in enumerate(pairs)
     ]
-    names = "experiment width epochs split part comparison first_loss first_seed second_loss second_seed cka procrustes"
+    names = "experiment dataset network width epochs split part comparison "
+    names += "first_loss first_seed second_loss second_seed cka procrustes"
     return pd.DataFrame(rows, columns=names.split())

@@ -135,7 +135,7 @@ def signals():
 def test_no_file_is_open_in_a_folder_that_is_removed(digits, tmp_path, monkeypatch, signals):
     """Nor mapped: NFS does not remove a folder in which a file is in use."""
     made_of = {"settings": {"snapshot_epochs": [1]}, "code": {}, "inputs": {}}
-    task = Task(made_of, [tmp_path / digest(made_of) / "snapshots.safetensors"])
+    task = Task(made_of, {}, [tmp_path / digest(made_of) / "snapshots.safetensors"])
     removed = []
 
     def remove(folder: Path, **_: object) -> None:

@@ -347,8 +347,8 @@ def test_the_whole_study_of_own_images_is_planned(own_data):
     (plan,) = (output for command, output in outputs.items() if "plan" in command)
     assert "photos" in plan
     (planned,) = (output for command, output in outputs.items() if command.endswith("--configfile photos.yaml"))
-    assert re.search(r"^train +8$", planned, re.MULTILINE)
-    assert not re.search(r"^prepare_dataset", planned, re.MULTILINE)
+    assert re.search(r"^ +8  train$", planned, re.MULTILINE)
+    assert "prepare dataset" not in planned
 
 
 def test_own_features_give_the_numbers_that_the_page_explains(own_data):

@@ -110,7 +110,7 @@ def test_a_changed_plot_style_is_the_figures_and_the_page(edited):
 
 
 def test_a_changed_figure_is_that_figure_and_the_page(edited):
-    edit(edited.root / LIBRARY / "figures/experiment/nc_evolution.py", "2.3", "2.4")
+    edit(edited.root / LIBRARY / "figures/experiment/nc_evolution.py", "metric_panels", "accuracy_panels")
     assert edited.to_do() == {"figures/small/nc_evolution", PAGE}
 
 

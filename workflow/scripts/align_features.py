@@ -21,6 +21,8 @@ with job(snakemake) as task, lease(compute["device"]):
     runs = task.settings["runs"]
     largest = {
         "experiment": task.settings["experiment"],
+        "dataset": task.settings["dataset"],
+        "network": runs[0]["network"]["kind"],
         "width": runs[0]["network"]["width"],
         "epochs": runs[0]["epochs"],
     }

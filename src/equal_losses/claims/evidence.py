@@ -4,8 +4,6 @@ A claim is a function of the tables of an experiment and of the thresholds in th
 Beside it is its rule, the same as a sentence, in which {names} are those thresholds.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -106,7 +104,7 @@ def trend(evidence: Evidence, gains: pd.Series, words: str) -> tuple[str, str, f
     """
     significance = evidence.thresholds["significance"]
     mean, low, high = mean_interval(gains, 1 - significance)
-    needed = seeds_needed(trend_power, gains, margin=evidence.thresholds["margin"], level=significance)
+    needed = seeds_needed(trend_power, gains.std(), margin=evidence.thresholds["margin"], level=significance)
     if evidence.too_few_seeds or np.isnan(low):
         reason = evidence.too_few_seeds or f"no interval of {count(len(gains), 'seed')}"
         return f"{words} {points(mean)}; {reason}", NOT_DECIDED, needed

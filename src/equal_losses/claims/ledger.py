@@ -1,7 +1,5 @@
 """The ledger: each claim, the rule that decides it, the numbers, and the verdict for this study."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np

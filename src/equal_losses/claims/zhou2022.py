@@ -1,14 +1,14 @@
 """The claims of Zhou et al., "Are All Losses Created Equal: A Neural Collapse Perspective", NeurIPS 2022."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from equal_losses.claims.evidence import NOT_DECIDED, Claim, Evidence, Finding, decided, of_size, points, trend
 from equal_losses.statistics.equivalence import DIFFERENT, EQUIVALENT
+from equal_losses.statistics.power import equivalence_power, seeds_needed
 
 
 def training_accuracy(evidence: Evidence) -> Iterator[Finding]:
@@ -73,7 +73,14 @@ def equal_accuracy(evidence: Evidence) -> Iterator[Finding]:
     if equal or (largest["verdict"] == DIFFERENT).any():
         yield "all losses", *decided(evidence, numbers, equal, unless=evidence.not_fitted(evidence.largest))
     else:
-        yield "all losses", numbers, NOT_DECIDED, largest["seeds_needed"].max()
+        yield "all losses", numbers, NOT_DECIDED, max(map(_seeds_of_pair, largest.itertuples()))
+
+
+def _seeds_of_pair(pair: tuple) -> float:
+    """With how many seeds a pair of losses would be found equivalent if they are equal, given the spread seen."""
+    of_mean = (pair.interval_high - pair.interval_low) / 2 / stats.t.isf(pair.equivalence_level, pair.seeds - 1)
+    spread = of_mean * np.sqrt(pair.seeds)
+    return seeds_needed(equivalence_power, spread, margin=pair.margin, level=pair.equivalence_level)
 
 
 def smaller_gap(evidence: Evidence) -> Iterator[Finding]:

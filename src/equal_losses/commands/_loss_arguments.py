@@ -1,7 +1,5 @@
 """The arguments that name a loss and its parameters, read from the source of the losses without importing it."""
 
-from __future__ import annotations
-
 import argparse
 import math
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """The command `clean`: results that no study needs."""
 
-from __future__ import annotations
-
 import argparse
 import re
 import shutil

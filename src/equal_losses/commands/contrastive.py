@@ -1,7 +1,5 @@
 """The command `contrastive`. PyTorch is imported when it runs, not when its help is printed."""
 
-from __future__ import annotations
-
 import argparse
 
 from equal_losses.commands import _loss_arguments

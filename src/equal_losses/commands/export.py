@@ -1,7 +1,5 @@
 """The command `export`: the product of a finished study, copied for readers."""
 
-from __future__ import annotations
-
 import argparse
 import shutil
 from collections.abc import Iterator

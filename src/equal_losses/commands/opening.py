@@ -1,7 +1,5 @@
 """Studies as commands are given them: configuration files, and the folder that has the results."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Sequence
 from pathlib import Path

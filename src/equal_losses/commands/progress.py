@@ -5,8 +5,6 @@ says nothing of its end and is silent belongs to a job that was killed; its run 
 workflow is run again.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace

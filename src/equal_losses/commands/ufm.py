@@ -1,7 +1,5 @@
 """The command `ufm`. PyTorch is imported when it runs, not when its help is printed."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 

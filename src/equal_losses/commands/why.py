@@ -1,7 +1,5 @@
 """The command `why`: what differs between the result that is wanted and those that are there."""
 
-from __future__ import annotations
-
 import argparse
 import difflib
 import json

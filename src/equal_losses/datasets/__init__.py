@@ -21,8 +21,6 @@ A new dataset is one file here, whose function has the file's name. Besides the 
   and without importing what decodes images. Files that are missing are left out.
 """
 
-from __future__ import annotations
-
 import importlib
 from collections.abc import Callable
 from pathlib import Path

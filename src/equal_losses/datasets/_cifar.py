@@ -1,7 +1,5 @@
 """The files of CIFAR10 and CIFAR100: pickles, alone or in an archive."""
 
-from __future__ import annotations
-
 import gzip
 import tarfile
 import zlib

@@ -1,7 +1,5 @@
 """Files from the network, checked before anything reads them."""
 
-from __future__ import annotations
-
 import socket
 import ssl
 from collections.abc import Sequence

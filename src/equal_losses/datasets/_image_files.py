@@ -1,7 +1,5 @@
 """Photographs of any size in the usual formats, brought to one form."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path

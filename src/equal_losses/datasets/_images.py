@@ -1,7 +1,5 @@
 """What all sources share."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

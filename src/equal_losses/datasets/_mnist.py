@@ -1,7 +1,5 @@
 """The files of MNIST and Fashion-MNIST: IDX (LeCun, Cortes, Burges), plain or compressed (.gz)."""
 
-from __future__ import annotations
-
 import gzip
 import math
 import zlib

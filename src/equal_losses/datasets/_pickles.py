@@ -5,8 +5,6 @@ arrays of numbers; the names that they may call stand for functions of this file
 size of the pickle.
 """
 
-from __future__ import annotations
-
 import pickletools
 import re
 

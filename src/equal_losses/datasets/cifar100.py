@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from equal_losses.datasets._cifar import Cifar
 from equal_losses.datasets._images import Images
 

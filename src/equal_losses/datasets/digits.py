@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import numpy as np
 
 from equal_losses.datasets._images import Images

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from functools import partial
 
 from equal_losses.datasets import _mnist

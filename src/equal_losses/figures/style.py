@@ -1,7 +1,5 @@
 """How every figure looks: sizes, colours, the style of each loss, its legend and logarithmic axes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 

@@ -13,8 +13,6 @@ A loss is a function `loss(logits, labels, *, ..., reduction)`:
 A new loss is one file here, whose function has the file's name, and that name as `kind` in the configuration.
 """
 
-from __future__ import annotations
-
 import importlib
 import inspect
 from collections.abc import Callable, Mapping

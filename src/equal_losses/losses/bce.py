@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import torch.nn.functional as F
 from torch import Tensor
 

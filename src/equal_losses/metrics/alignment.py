@@ -17,8 +17,6 @@ Both are taken of three parts, each centred:
   everything else, whatever they learned.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Neural collapse metrics, from what `feature_statistics` keeps of the features; the notation is explained there."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

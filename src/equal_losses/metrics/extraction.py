@@ -1,7 +1,5 @@
 """Last-layer features of networks: of a run's snapshots, reduced to what the metrics need, or in full."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 

@@ -6,8 +6,6 @@ Notation (paper, Section 4): h_{k,i} is the feature of sample i of class k, h_k 
 all samples, mu_k = h_k - h_G, W the K x d classifier with bias b.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass

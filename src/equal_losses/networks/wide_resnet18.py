@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from torchvision.models.resnet import BasicBlock, ResNet
 
 from equal_losses.networks._torchvision import from_torchvision

@@ -1,7 +1,5 @@
 """The answer of a study in sentences, made from its ledger."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What the page's charts are drawn from: the library that draws in the browser, and an experiment's numbers."""
 
-from __future__ import annotations
-
 import math
 from functools import cache
 

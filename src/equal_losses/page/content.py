@@ -1,7 +1,5 @@
 """What the page of a study shows, as the settings of its step."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from equal_losses.study import kinds

@@ -6,8 +6,6 @@ A table is between two markers, of which the first names it and the folders that
     <!-- end -->
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from pathlib import Path

@@ -4,8 +4,6 @@ One HTML file that needs no network, and says the same without scripts; everythi
 workflow wrote. Beside all pages is one that compares the studies.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 

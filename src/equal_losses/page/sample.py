@@ -1,7 +1,5 @@
 """A few training images of each class, as pictures for a page."""
 
-from __future__ import annotations
-
 import base64
 from dataclasses import dataclass
 from io import BytesIO

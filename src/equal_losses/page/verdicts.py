@@ -1,7 +1,5 @@
 """The verdicts of several experiments side by side."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """States of an unfinished training on disk: written whole, checked before they are trusted, gone when it is done."""
 
-from __future__ import annotations
-
 import errno
 import shutil
 import time

@@ -1,7 +1,5 @@
 """The one kind of error that is the user's to mend."""
 
-from __future__ import annotations
-
 
 class InputError(ValueError):
     """Bad input: one line for each mistake, which names what is wrong, where, and what is expected.

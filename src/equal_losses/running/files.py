@@ -1,7 +1,5 @@
 """Files that are either whole or absent, and readable by whoever the umask allows."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -4,8 +4,6 @@ A lease is a kernel lock on a file, one file per device, so it ends with its pro
 files are in a folder of this machine that every workflow of the user shares.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess

@@ -1,7 +1,5 @@
 """What a job says of itself in its log, and how it is read again: who it is, and how far a training is."""
 
-from __future__ import annotations
-
 import os
 import re
 import time

@@ -4,8 +4,6 @@ A result whose folder is named by its key has its record in that folder, `key.js
 file, `{stem}.json`. The record is written last: where it is, the result is whole.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections import defaultdict

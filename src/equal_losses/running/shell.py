@@ -1,7 +1,5 @@
 """The shell around a job: its log, the checks of what it reads, and how it ends."""
 
-from __future__ import annotations
-
 import errno
 import gc
 import os
@@ -131,7 +129,6 @@ def _logged(log: Path) -> Iterator[None]:
     except OSError as error:
         print(_one_line(error) or error, file=sys.stderr)
         sys.exit(2)
-    file.write(progress.process(file.fileno()))
     terminal = os.dup(2)
     sys.stdout.flush()
     os.dup2(file.fileno(), 1)
@@ -146,6 +143,7 @@ def _logged(log: Path) -> Iterator[None]:
     for number in _SIGNALS:
         signal.signal(number, _stop)
     try:
+        file.write(progress.process(file.fileno()))
         yield
         sys.stdout.flush()
     except Stopped as stop:

@@ -1,7 +1,5 @@
 """The code that a result is made with: files of this repository, and what of them counts."""
 
-from __future__ import annotations
-
 import ast
 import hashlib
 from collections.abc import Mapping

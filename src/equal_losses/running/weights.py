@@ -1,7 +1,5 @@
 """Weights as safetensors files: plain tensors and text, nothing that runs when it is read."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """Numbers in sentences."""
 
-from __future__ import annotations
-
 
 def count(number: int, noun: str) -> str:
     """A number with its noun, in the plural unless it is one: "1 seed", "1,200 epochs"."""

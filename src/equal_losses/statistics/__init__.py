@@ -5,8 +5,6 @@ made from, its keyword-only parameters are keys of the section `evidence` of the
 docstring is its caption. Nothing here imports PyTorch.
 """
 
-from __future__ import annotations
-
 import importlib
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """Whether collapse predicts accuracy: rank correlations over the table `runs`."""
 
-from __future__ import annotations
-
 import warnings
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Whether losses are equally accurate: tests on the table `runs`."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import combinations
 
@@ -9,7 +7,6 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from equal_losses.statistics.power import equivalence_power, seeds_needed
 from equal_losses.statistics.tables import COLUMNS
 
 EQUIVALENT, DIFFERENT, UNDECIDED = "equivalent", "different", "undecided"
@@ -34,9 +31,8 @@ def equivalence(runs: pd.DataFrame, *, margin: float, significance: float) -> pd
         One row per pair and (width, epochs): first_loss, second_loss, seeds (pairs of runs), difference (mean of first
         minus second, a share), interval_low and interval_high (within the margin exactly where the one-sided tests
         reject), p_equivalence, p_difference, the levels that they are compared with, margin, and the verdict:
-        equivalent; otherwise different, if the two-sided test rejects; otherwise undecided; and seeds_needed, with
-        which losses that are equal would be found equivalent (see `power`), given the spread seen. A pair that has
-        fewer than two seeds, or differences without any spread, has no interval and no p-value and is undecided.
+        equivalent; otherwise different, if the two-sided test rejects; otherwise undecided. A pair that has fewer than
+        two seeds, or differences without any spread, has no interval and no p-value and is undecided.
     """
     losses = list(dict.fromkeys(runs["loss"]))
     pairs = list(combinations(losses, 2))
@@ -54,7 +50,6 @@ def equivalence(runs: pd.DataFrame, *, margin: float, significance: float) -> pd
             margin=margin,
             equivalence_level=one_sided,
             difference_level=two_sided,
-            seeds_needed=[seeds_needed(equivalence_power, row, margin=margin, level=one_sided) for row in differences],
         )
         parts.append(part)
     if not parts:

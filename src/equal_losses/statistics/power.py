@@ -1,9 +1,7 @@
 """How many seeds decide: sample sizes of the tests that compare runs paired by seed."""
 
-from __future__ import annotations
-
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 from scipy import stats
@@ -44,19 +42,17 @@ def trend_power(seeds: int, spread: float, *, margin: float, level: float) -> fl
     return float(stats.nct.sf(stats.t.isf(level / 2, free), free, margin * np.sqrt(seeds) / spread))
 
 
-def seeds_needed(power: Callable[..., float], differences: Sequence[float], *, margin: float, level: float) -> float:
+def seeds_needed(power: Callable[..., float], spread: float, *, margin: float, level: float) -> float:
     """The fewest seeds with which a test decides with probability `POWER`.
 
     Args:
         power: `equivalence_power` or `trend_power`, increasing in the number of seeds.
-        differences: those seen, one per seed, whose spread is taken for that of others to come.
 
     Returns:
         A whole number from 2 to `MOST_SEEDS`; infinity beyond; nan where there is no spread to go by.
     """
-    if len(differences) < 2 or np.ptp(differences) < 1e-9:  # less is rounding
+    if not spread > 1e-9:  # less is rounding
         return np.nan
-    spread = np.std(differences, ddof=1)
     numbers = range(2, MOST_SEEDS + 1)
     place = bisect_left(numbers, POWER, key=lambda seeds: power(seeds, spread, margin=margin, level=level))
     return numbers[place] if place < len(numbers) else np.inf

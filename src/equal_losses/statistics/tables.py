@@ -37,11 +37,11 @@ COLUMNS = {
     "equivalence": [
         *("experiment", "width", "epochs", "first_loss", "second_loss", "seeds", "verdict", "difference"),
         *("interval_low", "interval_high", "p_equivalence", "p_difference"),
-        *("margin", "equivalence_level", "difference_level", "seeds_needed"),
+        *("margin", "equivalence_level", "difference_level"),
     ],
     "correlation": ["experiment", "metric", "held", "runs", "correlation", "interval_low", "interval_high"],
     "alignment": [
-        *("experiment", "width", "epochs", "comparison", "split", "part"),
+        *("experiment", "dataset", "network", "width", "epochs", "comparison", "split", "part"),
         *("first_loss", "first_seed", "second_loss", "second_seed", "cka", "procrustes"),
     ],
 }

@@ -1,7 +1,5 @@
 """The choice of a weight decay among trained candidates, as the paper makes it for CIFAR100 (Section 4)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from statistics import fmean
 

@@ -3,8 +3,6 @@
 Nothing here needs data, a GPU or PyTorch, so that it is found at every start, before anything runs.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import combinations, pairwise

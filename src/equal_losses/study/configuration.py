@@ -3,8 +3,6 @@
 Every mistake that shows without data and without a GPU is found here or in `checks`, and reported in one line.
 """
 
-from __future__ import annotations
-
 import difflib
 import math
 from collections.abc import Iterable, Iterator, Mapping

@@ -4,8 +4,6 @@ A step's code is its script, the files of its kinds, and all files of the librar
 each as a whole (see `sources.source_hash`). The package `running` is neutral and does not count.
 """
 
-from __future__ import annotations
-
 import ast
 from functools import cache
 from pathlib import Path

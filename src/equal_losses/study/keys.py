@@ -5,8 +5,6 @@ the keys of the steps before it. A job is given the settings of its step and not
 computes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache, cached_property, partial
@@ -273,6 +271,7 @@ class Steps:
         runs = experiment.largest_runs
         settings = {
             "experiment": experiment.name,
+            "dataset": experiment.dataset,
             "runs": [run.measured_settings for run in runs],
             "losses": [run.loss for run in runs],
             "pairs": experiment.model_pairs,

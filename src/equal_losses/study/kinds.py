@@ -4,8 +4,6 @@ A kind is a file of one of these packages with a function of the file's name; th
 are keys of the configuration.
 """
 
-from __future__ import annotations
-
 import ast
 from functools import cache
 

@@ -4,8 +4,6 @@ They are found once, at the start of a workflow, and saved for its jobs, so that
 same key. A change that keeps every name and size is not noticed before the dataset is prepared anew.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

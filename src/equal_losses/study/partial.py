@@ -4,8 +4,6 @@ Tests pair the losses by seed, and figures show whole grids. So of each experime
 and seeds are taken at which every run is there, and nothing is decided that would need more.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property

@@ -3,8 +3,6 @@
 A folder named `{key}` holds what that key names, and its record; what has a name of its own records its key beside it.
 """
 
-from __future__ import annotations
-
 RESULTS = "results"
 KEY = "[0-9a-f]{20}"
 

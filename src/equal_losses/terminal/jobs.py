@@ -1,7 +1,5 @@
 """Jobs of a workflow in the words of the study, and how much there is to do in each."""
 
-from __future__ import annotations
-
 import time
 from collections import Counter
 from collections.abc import Iterable

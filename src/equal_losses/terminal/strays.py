@@ -1,7 +1,5 @@
 """What jobs and libraries write to the terminal past everybody, which would break what is drawn there."""
 
-from __future__ import annotations
-
 import os
 import tempfile
 from typing import TextIO

@@ -1,7 +1,5 @@
 """What a misspelt target may have meant."""
 
-from __future__ import annotations
-
 import difflib
 import re
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """The terminal of a running workflow: what runs, what is done, what is left, and how it ended."""
 
-from __future__ import annotations
-
 import re
 import threading
 import time

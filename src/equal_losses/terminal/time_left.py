@@ -4,8 +4,6 @@ Work is counted in units of which a network's epochs have as many as it is large
 something of another one until that is measured itself.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol

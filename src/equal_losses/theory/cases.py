@@ -5,8 +5,6 @@ entropy collapses to the zero solution, and `penalty_ratio`, lambda_W / lambda_H
 is read at every start of the workflow.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from equal_losses.running.errors import InputError

@@ -10,8 +10,6 @@ W H = s (I - 11^T/K) times n copies, whose nuclear norm is s (K-1) sqrt(n), so t
 function psi(s) + (K-1) c s of the margin alone. The minimisers below are the roots of its derivative.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass

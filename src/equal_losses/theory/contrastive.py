@@ -14,8 +14,6 @@ Everything here is a finite number of trials in float64: they can refute, and ot
 The variable is the margin s = -t / (K-1) = z_k - z_j, and psi(s) = phi(-(K-1) s).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from functools import cached_property

@@ -1,7 +1,5 @@
 """The landscape of Eq. (7): its critical points, where they lead down, and the spectrum of the Hessian, in float64."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 

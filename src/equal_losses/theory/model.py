@@ -1,7 +1,5 @@
 """The unconstrained feature model of a case, what the theory predicts for it, and points of it beside that."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping
 

@@ -1,7 +1,5 @@
 """The theory's statements, each against the cases that were computed for it. Nothing imports PyTorch."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 
 import pandas as pd

@@ -10,8 +10,6 @@ Features are the rows of `H`, N x d, as everywhere in this library; the paper's 
 is row k n + i.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace

@@ -6,8 +6,6 @@ epoch, and in a stack by place) and run.json; a trunk leaves state.safetensors a
 an interruption is in the folder `unfinished` there, and goes when everything else is written and sealed.
 """
 
-from __future__ import annotations
-
 import csv
 import platform
 import subprocess

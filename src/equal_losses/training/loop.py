@@ -1,7 +1,5 @@
 """The training of one network: data, network, loss, optimiser, and the loop."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 

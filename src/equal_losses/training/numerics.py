@@ -1,7 +1,5 @@
 """Where and with which roundings PyTorch computes."""
 
-from __future__ import annotations
-
 import ctypes
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress

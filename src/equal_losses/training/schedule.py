@@ -3,8 +3,6 @@
 `training` follows it and `study` cuts shared stems by it.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from fractions import Fraction

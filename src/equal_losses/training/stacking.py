@@ -5,8 +5,6 @@ batch norm's statistics are by channel in any case, and a linear layer becomes o
 network computes is what it computes alone, up to rounding.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Mapping, Sequence
 

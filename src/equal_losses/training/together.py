@@ -4,8 +4,6 @@ Networks that differ in loss and seed alone are folded into one (see `stacking`)
 trained alone, up to rounding: order of images, clipping, best epoch and divergence are each network's own.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial

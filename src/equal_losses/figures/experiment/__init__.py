@@ -6,8 +6,6 @@ that it is drawn from: `runs` and `trajectories` (see `statistics.tables`), `ali
 `equivalence` (see `statistics.equivalence`) and `correlation` (see `statistics.correlation`). Nothing here reads files.
 """
 
-from __future__ import annotations
-
 import importlib
 from collections.abc import Callable
 

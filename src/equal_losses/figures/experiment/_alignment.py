@@ -1,7 +1,5 @@
 """How alike the features of any two networks are."""
 
-from __future__ import annotations
-
 from itertools import product
 
 import numpy as np
@@ -21,7 +19,7 @@ _SPLITS = {"train": "training images", "test": "test images"}
 
 
 def alignment_figure(
-    runs: pd.DataFrame, alignment: pd.DataFrame, measure: str, label: str, *, colormap: str, limits: tuple[float, float]
+    alignment: pd.DataFrame, measure: str, label: str, *, colormap: str, limits: tuple[float, float]
 ) -> Figure:
     """One panel per part of the features, of training and of test images; one cell per pair, its mean over the seeds.
 
@@ -53,7 +51,7 @@ def alignment_figure(
             _shared.name_cells(axes, columns, losses)
         _shared.colorbar(figure, image, grid, label, location="bottom", shrink=0.5, aspect=40)
 
-    setting = f"{_shared.setting(runs)}, {size}\n{_KEY}"
+    setting = f"{_shared.setting(alignment)}, {size}\n{_KEY}"
     return _shared.page(
         1.3 + widest(losses, 7) + rows * (0.3 + (0.22 if written else 0.13) * len(losses)), setting, draw
     )

@@ -1,7 +1,5 @@
 """Panels that are a figure of their own and a part of the overview."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 
 import pandas as pd

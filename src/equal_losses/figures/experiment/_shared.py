@@ -1,7 +1,5 @@
 """What figures of an experiment have in common: the page, what is said of the runs, axes and heatmaps."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import matplotlib as mpl

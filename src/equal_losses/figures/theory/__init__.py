@@ -5,8 +5,6 @@ is its caption, in reStructuredText, and its parameters name the tables that it 
 Lines are theory, marks are computed, unless the caption says otherwise. Nothing here reads files.
 """
 
-from __future__ import annotations
-
 import importlib
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """What figures of the theory have in common."""
 
-from __future__ import annotations
-
 from matplotlib.figure import Figure
 
 from equal_losses.figures.style import legend

@@ -5,8 +5,6 @@ plain numbers and text, None where a number would be meaningless. `loss` in the 
 the loss's own parameters; `strength` and `penalty_ratio` stand for lambda_W and lambda_H.
 """
 
-from __future__ import annotations
-
 import importlib
 from collections.abc import Callable, Mapping
 
