@@ -129,6 +129,15 @@ def test_a_spread_like_the_margin_decides_nothing_about_equality():
     assert verdicts(evidence(seeds=3, spread=0.01))["equal_accuracy"] == {NOT_DECIDED}
 
 
+def test_what_is_not_decided_says_with_how_many_seeds_it_would_be():
+    table = ledger({"toy": evidence(seeds=4, spread=0.01)}, STATEMENTS).query("experiment == 'toy'")
+    is_open = table["name"].isin(["equal_accuracy", "smaller_gap", "wider_is_better", "longer_is_better"])
+    is_open &= table["verdict"] == NOT_DECIDED
+    assert is_open.any()
+    assert (table.loc[is_open, "seeds_needed"] > 4).all()
+    assert table.loc[~is_open, "seeds_needed"].isna().all()
+
+
 def test_where_longer_is_worse_it_is_not_supported_that_longer_is_better():
     def change(runs: pd.DataFrame) -> None:
         runs.loc[runs["epochs"] == 20, "accuracy_test"] -= 0.1

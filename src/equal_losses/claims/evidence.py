@@ -100,11 +100,11 @@ def decided(evidence: Evidence, numbers: str, holds: bool, *, unless: str | None
 def trend(evidence: Evidence, gains: pd.Series, words: str) -> tuple[str, str, float]:
     """Numbers and verdict on whether the mean of a gain, one per seed, is above zero.
 
-    The seeds that are needed are those with which a gain as large as the margin would be seen.
+    The seeds that are needed are those with which the sign of a gain like this one would be seen.
     """
     significance = evidence.thresholds["significance"]
     mean, low, high = mean_interval(gains, 1 - significance)
-    needed = seeds_needed(trend_power, gains.std(), margin=evidence.thresholds["margin"], level=significance)
+    needed = seeds_needed(trend_power, gains.std(), margin=abs(mean), level=significance)
     if evidence.too_few_seeds or np.isnan(low):
         reason = evidence.too_few_seeds or f"no interval of {count(len(gains), 'seed')}"
         return f"{words} {points(mean)}; {reason}", NOT_DECIDED, needed
