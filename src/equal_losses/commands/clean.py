@@ -61,7 +61,7 @@ def superseded(studies: Sequence[Steps], directory: Path) -> dict[str, list[Path
                 found[result].append(path)
     for part in NAMED:
         for path in sorted((directory / RESULTS / part).glob("*")):
-            if path.name not in names:
+            if path.is_dir() and path.name not in names:
                 found[str(path.relative_to(directory))].append(path)
     return found
 

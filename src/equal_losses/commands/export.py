@@ -66,7 +66,7 @@ def _records(steps: Steps) -> Iterator[dict]:
     """What every run was."""
     for experiment in steps.study.experiments.values():
         for step in map(steps.run, experiment.runs):
-            _record(steps.root / step.file(RECORD), step.key)
+            _record(steps.root / step.output(RECORD), step.key)
             path = steps.root / step.file(RUNS)
             check(path, step.key)
             yield read_json(path)
