@@ -147,8 +147,8 @@ def test_tables_figures_and_pages_of_what_no_study_has_go(folder):
     assert there(folder) == kept
 
 
-def test_downloads_and_listings_of_local_files_are_kept(folder):
-    for path in (f"downloads/mnist/{'0' * 20}", f"datasets/digits/files.{'0' * 20}.json"):
+def test_downloads_listings_of_local_files_and_the_index_of_studies_are_kept(folder):
+    for path in (f"downloads/mnist/{'0' * 20}", f"datasets/digits/files.{'0' * 20}.json", "studies/index.html"):
         (folder.root / "results" / path).parent.mkdir(parents=True)
         (folder.root / "results" / path).write_text("")
     assert clean(folder) == {}

@@ -8,6 +8,7 @@ an interruption is in the folder `unfinished` there, and goes when everything el
 
 import csv
 import platform
+import re
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -78,7 +79,7 @@ def train_runs(
     epochs = next(iter(members.values()))["epochs"]
     until = task.settings.get("to", epochs)
     device = numerics.resolve_device(compute["device"])
-    on_cpu = f"CPU, {count(compute['threads'], 'thread')}"
+    on_cpu = f"{_processor()}, {count(compute['threads'], 'thread')}"
     device_name = torch.cuda.get_device_name(device) if device.type == "cuda" else on_cpu
     # The key leaves open what is known only when the job runs: a chosen weight decay, and the data themselves.
     inputs = {"task": task.key, "data": dataset.manifest["sha256"]}
@@ -185,6 +186,14 @@ def _write_run(folder: Path, state: TrainingState, record: Mapping) -> list[Path
     }
     write_json(run, {**record, **more})
     return files
+
+
+def _processor() -> str:
+    """The processor's model, on which the last digits depend, as far as the system tells."""
+    with suppress(OSError):
+        if model := re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE):
+            return model[1]
+    return platform.processor() or platform.machine()
 
 
 def _commit() -> str | None:
