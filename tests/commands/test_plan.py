@@ -216,15 +216,15 @@ def test_plan_prints_a_column_for_each_experiment(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["demo"]
     rows = dict(re.split(r"  +", line, maxsplit=1) for line in lines[1:-1])
-    assert rows["runs"] == "32"
-    assert rows["epochs, each run alone"] == "2,560"
-    assert rows["epochs, with shared trunks"] == f"{2560 - 16 * 17:,}"  # 40 and 120 epochs share 17
+    assert rows["runs"] == "96"
+    assert rows["epochs, each run alone"] == "9,120"
+    assert rows["epochs, with shared trunks"] == f"{9120 - 48 * 21:,}"  # 50 and 140 epochs share 21
 
 
 def test_plan_prints_plain_numbers_on_demand(capsys):
     assert main(["plan", DEMO, "--tflops", "0.1", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)["demo"]
-    assert (answer["runs"], answer["epochs"]) == (32, 2560 - 16 * 17)
+    assert (answer["runs"], answer["epochs"]) == (96, 9120 - 48 * 21)
     assert answer["device_hours"] == pytest.approx(answer["operations"] / 0.1e12 / 3600 + answer["jobs"] * 2 / 3600)
 
 

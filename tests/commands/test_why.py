@@ -203,5 +203,5 @@ def test_a_folder_of_all_results_is_one_line_and_status_2(folder, target):
 
 
 def test_the_study_is_the_demo_unless_another_one_is_given(folder):
-    place = "results/runs/demo/FL/width1/epochs40/seed2"
+    place = "results/stacks/demo/stack1/width0.5/epochs140"
     assert folder.command("why", place)[0].startswith(f"{place}/")

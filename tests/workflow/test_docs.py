@@ -289,7 +289,7 @@ def test_a_new_file_beside_the_others_runs_nothing_again(extended):
 
 def test_why_prints_what_the_page_shows(finished, tmp_path, capsys, monkeypatch):
     (shown,) = (block.text for block in blocks("docs/reruns.md") if "equal-losses why" in block.text)
-    _, *shown = shown.replace("demo/FL/width1/epochs120", "small/FL/width0.5/epochs7").splitlines()
+    _, *shown = shown.replace("fashion/FL/width1/epochs200", "small/FL/width0.5/epochs7").splitlines()
     config = copy.deepcopy(finished.config)
     config["losses"]["FL"]["gamma"] = 2
     (tmp_path / "gamma2.yaml").write_text(yaml.safe_dump(config))

@@ -40,8 +40,10 @@ def shipped(*names: str) -> dict:
 
 def test_the_demo_plans_the_jobs_that_its_grid_needs(tmp_path):
     planned = Workflow(tmp_path, shipped("demo")).planned()
-    assert planned["train"] == planned["nc_metrics"] == planned["extract_features"] == 32
-    assert planned["train_trunk"] == 4 * 2 * 2, "losses x widths x seeds, to the first decay of the shorter budget"
+    stacks = {rule: planned[rule] for rule in ("train_stack", "extract_stack", "nc_metrics_of_stack")}
+    assert set(stacks.values()) == {2 * 2}, "a stack for each width and budget"
+    assert planned["train_stack_trunk"] == 2, "to the first decay of the shorter budget"
+    assert sum(planned.values()) < 50, "what starts a Python is counted"
 
 
 def test_without_a_configuration_the_study_is_the_demo_and_with_one_it_is_not_mixed_in(workflow):
