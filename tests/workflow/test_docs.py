@@ -451,4 +451,4 @@ def test_a_mistake_in_the_config_of_the_module_is_one_line_and_status_2(outer):
 def test_without_a_config_the_module_is_the_demo(outer):
     edit(outer.folder / "Snakefile", '    config:\n        config["study"]\n', "")
     edit(outer.folder / "Snakefile", 'configfile: "config.yaml"\n', "")
-    assert outer.planned("study_all")["study_train"] == 32
+    assert outer.planned("study_all")["study_train_stack"] == 4
