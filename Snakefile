@@ -20,7 +20,6 @@ LIBRARY = str(Path(workflow.current_basedir) / "src")
 sys.path.insert(0, LIBRARY)
 os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [LIBRARY, os.getenv("PYTHONPATH")])))
 
-from equal_losses.running import gpus
 from equal_losses.running.errors import InputError
 from equal_losses.study import checks, configuration, listing
 from equal_losses.study.fingerprints import Codebase
@@ -82,10 +81,7 @@ if workflow.is_main_process:
 onstart:
     for warning in checks.warnings(study.config):
         print(f"warning: {warning}", file=sys.stderr)
-    # What a plan does not need.
-    missing = [*checks.missing_images(study.config, listings, Path())]
-    if study.compute["device"] == "cuda" and workflow.local_exec and not gpus.visible_devices():
-        missing.append(checks.NO_GPU)
+    missing = [*checks.missing(study.config, listings, Path(), runs_here=workflow.local_exec)]
     for line in missing:
         print(f"config: {line}", file=sys.stderr)
     if missing:

@@ -190,8 +190,6 @@ def test_a_trunk_of_a_stack_is_as_far_as_its_members(stacked):
 
 # Runs that are trained as one, or linked
 
-MEMBER = "stacks/small/stack1/width0.25/epochs7/CE/seed1"
-
 
 def test_of_runs_that_are_trained_as_one_each_has_its_own_lines(stacked, capsys):
     for member, loss in (("CE/seed1", 1.5), ("FL/seed1", 2.5)):
@@ -199,10 +197,23 @@ def test_of_runs_that_are_trained_as_one_each_has_its_own_lines(stacked, capsys)
     steps = stacked.steps
     (stack,) = steps.study.experiments["small"].trainings
     path = log(stacked, steps.training(stack).file("train.log"), capsys.readouterr().out)
-    running = {MEMBER: (1.5, 2), MEMBER.replace("CE", "FL"): (2.5, 2)}
+    running = {RUN: (1.5, 2), RUN.replace("CE", "FL"): (2.5, 2)}
     assert {name: (training.loss, training.epoch) for name, training in found(stacked).items()} == running
     log(stacked, path, f"{FAILED}no memory\n")
     assert [(training.error, training.log) for training in found(stacked).values()] == 2 * [("no memory", path)]
+
+
+def test_runs_that_are_trained_as_one_are_counted_by_loss(stacked):
+    lines = progress.text(progress.of_study(stacked.steps)).splitlines()
+    assert [line.split("  ")[0] for line in lines[:-1]] == ["small CE", "small FL"]
+
+
+@pytest.mark.parametrize("part", ["run", "features", "metrics"])
+def test_what_has_its_record_is_made(folder, part):
+    step = folder.of_run(part)
+    assert not folder.steps.is_made(step)
+    folder.make(step, ".csv" if part == "metrics" else "run.json")
+    assert folder.steps.is_made(step)
 
 
 def test_a_failed_extraction_of_a_stack_is_a_failure_of_its_runs(stacked):
@@ -210,7 +221,7 @@ def test_a_failed_extraction_of_a_stack_is_a_failure_of_its_runs(stacked):
     (stack,) = steps.study.experiments["small"].trainings
     stacked.make(steps.training(stack), "snapshots.safetensors")
     log(stacked, steps.features(stack).file("extract_features.log"), f"{FAILED}no memory\n")
-    assert found(stacked)[MEMBER].state == "failed"
+    assert found(stacked)[RUN].state == "failed"
 
 
 def test_candidates_are_listed_beside_the_runs(tuned):

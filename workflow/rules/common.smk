@@ -8,11 +8,11 @@ import time
 from snakemake.exceptions import WorkflowError
 
 from equal_losses.page import content
-from equal_losses.running.records import is_made
 from equal_losses.study import keys, kinds
 from equal_losses.study.keys import DATASET_FILES
 from equal_losses.study.partial import SUFFIX, PartialStudy
 from equal_losses.study.paths import *
+from equal_losses.terminal.time_left import units
 
 content.add_to(steps)
 
@@ -58,7 +58,7 @@ def task(wildcards, output):
     """What a job is told: the ingredients of its result, and its inputs with their keys."""
     path = Path(output[0]).relative_to(steps.root)
     named = str(path.with_suffix(""))
-    return (steps_of(named).by_path.get(str(path.parent)) or step_at(named)).for_job(steps.root)
+    return (steps_of(named).making(path) or step_at(named)).for_job(steps.root)
 
 
 def caption(package, wildcard="figure"):
@@ -107,8 +107,7 @@ def alignment_minutes(wildcards, attempt):
 
 def cluster_minutes(subject, epochs):
     """Minutes for so many epochs of a run or of each run of a stack."""
-    # The operations of a step grow with the square of the width; half a minute is for what does not.
-    return math.ceil(30 + len(subject.members) * epochs * (0.5 + subject.width**2))
+    return math.ceil(30 + units(subject, epochs))  # a unit of work takes a minute, and everything half an hour more
 
 
 def one_of(experiments):
@@ -149,7 +148,7 @@ def mark(steps):
         if runs and wanted.exists():
             continue
         wanted.parent.mkdir(parents=True, exist_ok=True)
-        if is_made(ROOT / f"{each.path}.json", each.key):
+        if steps.is_made(each):
             made.touch()
             wanted.write_text("")
             os.utime(wanted, (0, 0))

@@ -26,7 +26,7 @@ rule train_stack_trunk:
         "../scripts/train_stack.py"
 
 
-rule train_stack:
+use rule train_stack_trunk as train_stack with:
     input:
         unpack(inputs(STACK)),
     output:
@@ -35,18 +35,6 @@ rule train_stack:
     log:
         f"{STACK}/train.log",
     priority: 2
-    conda:
-        "../../envs/environment.yaml"
-    threads: study.compute["threads"]
-    resources:
-        gpu=study.gpus,
-        mem_mb=memory,
-        runtime=minutes,
-    params:
-        step=task,
-        compute=compute,
-    script:
-        "../scripts/train_stack.py"
 
 
 use rule extract_features as extract_stack with:

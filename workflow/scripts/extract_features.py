@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from equal_losses.running.gpus import lease
-from equal_losses.running.records import check
 from equal_losses.running.shell import job
 
 compute = snakemake.params.compute
@@ -12,13 +11,12 @@ with job(snakemake) as task, lease(compute["device"]):
     from equal_losses.datasets.prepared import PreparedDataset
     from equal_losses.metrics import extraction
 
-    dataset, snapshots = PreparedDataset.open(task.inputs["dataset"][0]), Path(task.inputs["weights"][0])
+    dataset, snapshots = PreparedDataset.open(task.inputs["dataset"][0]), Path(task.inputs["snapshots"][0])
     # A run that was trained by itself has its files in the folder of the training, a member of a stack in one below.
     members = task.settings.get("members") or {"": task.settings["run"]}
     written = [task.folder / name / "features.npz" for name in members]
-    for place, ((name, settings), path) in enumerate(zip(members.items(), written, strict=True)):
-        best = snapshots.parent / name / "best.safetensors"
-        check(best, task.ingredients["inputs"]["weights"])
+    each = zip(members.items(), map(Path, task.inputs["best"]), written, strict=True)
+    for place, ((name, settings), best, path) in enumerate(each):
         extraction.write_features(
             path,
             settings,

@@ -4,7 +4,6 @@ import argparse
 from pathlib import Path
 
 from equal_losses.commands import opening
-from equal_losses.running import gpus
 from equal_losses.running.errors import InputError
 from equal_losses.running.words import count
 from equal_losses.study import checks, listing
@@ -26,9 +25,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> None:
     """Print what is worth a warning and what the study consists of."""
     study = opening.opened(options.config, options.directory).study
-    mistakes = [*checks.missing_images(study.config, listing.found(study, options.directory), options.directory)]
-    if study.compute["device"] == "cuda" and not gpus.visible_devices():
-        mistakes.append(checks.NO_GPU)
+    mistakes = [*checks.missing(study.config, listing.found(study, options.directory), options.directory)]
     if mistakes:
         raise InputError(*mistakes)
     for line in checks.warnings(study.config):

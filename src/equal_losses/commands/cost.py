@@ -20,7 +20,7 @@ from equal_losses.running.errors import InputError
 from equal_losses.running.files import read_json
 from equal_losses.running.words import count
 from equal_losses.study import kinds
-from equal_losses.study.grid import Experiment, Run, Stack, Trunk
+from equal_losses.study.grid import Experiment, Run, Stack
 from equal_losses.training.loop import assembled
 
 # Forward and backward pass together cost three forward passes: the backward pass has two products for each one.
@@ -81,9 +81,9 @@ def experiment_cost(
     for width in sorted(experiment.config["widths"]):
         network = network_size(experiment, size, width)
         of_width = [training for training in trainings if training.width == width]
-        epochs = sum(_runs(part) * part.own_epochs for part in (*trainings, *trunks) if part.width == width)
-        measured = [training for training in of_width if not isinstance(training, Run) or training.has_features]
-        snapshots = sum(_runs(training) * (len(training.snapshot_epochs) + 1) for training in measured)
+        epochs = sum(len(part.members) * part.own_epochs for part in (*trainings, *trunks) if part.width == width)
+        measured = [training for training in of_width if training.has_features]
+        snapshots = sum(len(training.members) * (len(training.snapshot_epochs) + 1) for training in measured)
         images = epochs * (TRAINING_FACTOR * size.train + size.val) + snapshots * (size.train + size.val + size.test)
         operations += images * network.forward_operations
         rates = 2 * [operations_per_second]
@@ -98,21 +98,21 @@ def experiment_cost(
         kept = experiment.config["keep_snapshots"]
         longest = max(len(training.snapshot_epochs) for training in of_width)
         weights = 2 * network.weight_bytes  # best and final
-        disk_end += sum(_runs(training) for training in of_width) * weights + snapshots * features_of_snapshot
+        disk_end += sum(len(training.members) for training in of_width) * weights + snapshots * features_of_snapshot
         disk_end_of_run = weights + (longest + 1) * features_of_snapshot
         if kept:
-            disk_end += sum(_runs(each) * len(each.snapshot_epochs) for each in of_width) * network.weight_bytes
+            disk_end += sum(len(each.members) * len(each.snapshot_epochs) for each in of_width) * network.weight_bytes
             disk_end_of_run += longest * network.weight_bytes
         disk_temporary = network.weight_bytes * max(_temporary_copies(training, kept) for training in of_width)
-    with_features = [part for part in trainings if not isinstance(part, Run) or part.has_features]
+    with_features = [part for part in trainings if part.has_features]
     jobs = len(trainings) + len(trunks) + len(with_features)
     return Cost(
         runs=len(experiment.runs),
         trunks=len(trunks),
         trainings=len(trainings),
         jobs=jobs,
-        epochs_alone=sum(_runs(training) * training.epochs for training in trainings),
-        epochs=sum(_runs(part) * part.own_epochs for part in (*trainings, *trunks)),
+        epochs_alone=sum(len(training.members) * training.epochs for training in trainings),
+        epochs=sum(len(part.members) * part.own_epochs for part in (*trainings, *trunks)),
         operations=operations,
         device_hours=least + jobs * JOB_SECONDS[0] / 3600,
         device_hours_most=most + jobs * JOB_SECONDS[1] / 3600,
@@ -120,12 +120,6 @@ def experiment_cost(
         disk_end_of_run=disk_end_of_run,
         disk_temporary=disk_temporary,
     )
-
-
-def _runs(part: Run | Stack | Trunk) -> int:
-    """Runs that are trained as one."""
-    training = part.longest if isinstance(part, Trunk) else part
-    return len(training.members) if isinstance(training, Stack) else 1
 
 
 def _temporary_copies(training: Run | Stack, kept: bool) -> int:
@@ -138,7 +132,7 @@ def _temporary_copies(training: Run | Stack, kept: bool) -> int:
     trunk, epochs = training.trunk, training.snapshot_epochs
     own = [epoch for epoch in epochs if trunk is None or epoch > trunk.to]
     waiting = len(own) + (len(trunk.snapshot_epochs) if trunk else 0) + STATE_COPIES * (KEPT + (trunk is not None))
-    return _runs(training) * (waiting + max(STATE_COPIES, 0 if kept else len(epochs)))
+    return len(training.members) * (waiting + max(STATE_COPIES, 0 if kept else len(epochs)))
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from equal_losses.running.progress import is_written, last_line, last_rows
-from equal_losses.running.records import is_made
 from equal_losses.running.shell import FAILED, HEARTBEAT_SECONDS, STOPPED
+from equal_losses.study import paths
 from equal_losses.study.grid import Run, Stack, Trunk
-from equal_losses.study.keys import RECORD, Steps
+from equal_losses.study.keys import Steps, place_of
 from equal_losses.study.step import Step
 from equal_losses.terminal.time_left import Work, seconds_left, units
 
@@ -71,13 +71,13 @@ def hours_left(steps: Steps, trainings: Iterable[Training]) -> float | None:
 
     None where nothing runs, or where nothing was trained yet.
     """
-    works = [Work("small", 0) for step in steps.by_path.values() if not _is_made(step, steps)]
+    works = [Work("small", 0) for step in steps.by_path.values() if not steps.is_made(step)]
     for experiment in steps.study.experiments.values():
         for training in experiment.trainings:
             works.append(_work(training, steps.training(training), steps, "train.log", training.epochs))
-            if getattr(training, "has_features", True):
+            if training.has_features:
                 snapshots = units(training, (len(training.snapshot_epochs) + 1) / 3)
-                works.append(Work("features", snapshots, float(_is_made(steps.features(training), steps))))
+                works.append(Work("features", snapshots, float(steps.is_made(steps.features(training)))))
         works += [_work(each, steps.trunk(each), steps, "train_trunk.log", each.to) for each in experiment.trunks]
     running = {training.log for training in trainings if training.state == "running"}
     seconds = seconds_left(works, len(running)) if running else None
@@ -87,7 +87,7 @@ def hours_left(steps: Steps, trainings: Iterable[Training]) -> float | None:
 def _work(part: Run | Stack | Trunk, step: Step, steps: Steps, log: str, until: int) -> Work:
     """What a training has to do and has done, from its log."""
     own = part.own_epochs
-    work = Work(part.width, units(part, own), float(_is_made(step, steps)))
+    work = Work(part.width, units(part, own), float(steps.is_made(step)))
     path = steps.root / step.file(log)
     rows = last_rows(path) if path.exists() else []
     if rows and rows[0].epochs_per_hour:
@@ -97,16 +97,11 @@ def _work(part: Run | Stack | Trunk, step: Step, steps: Steps, log: str, until: 
     return work
 
 
-def _is_made(step: Step, steps: Steps) -> bool:
-    record = step.file(RECORD) if step.is_keyed else step.file(".json")
-    return steps.is_there(record) if step.is_keyed else is_made(steps.root / record, step.key)
-
-
 def _other_failures(steps: Steps) -> Iterator[Training]:
     """Jobs whose logs say that they failed, of results that are not there."""
     seen = set()
     for step in steps.by_path.values():
-        if isinstance(step.subject, Trunk) or _is_made(step, steps):
+        if isinstance(step.subject, Trunk) or steps.is_made(step):
             continue
         path = steps.root / step.path
         # One job makes several tables, in a log that has its rule's name.
@@ -200,16 +195,16 @@ def _hours(hours: float) -> str:
 
 def _of_run(run: Run, steps: Steps) -> Training:
     step = steps.run(run) if run.decay is None else steps.training(run)
-    if not steps.is_there(step.output(RECORD)):
+    # A run of the grid has the same name wherever it is trained.
+    name = _name(place_of(paths.RUN, run)) if run.decay is None else _name(step.place)
+    if not steps.is_made(step):
         # A run that will be linked is as far as what it will be linked to.
         sources = [steps.training(source) for source in run.sources or [run.training]]
         member = run.name if isinstance(run.training, Stack) else None
-        left = [source for source in sources if not steps.is_there(source.file(RECORD))]
+        left = [source for source in sources if not steps.is_made(source)]
         found = [_of_log(source, steps.root, "train.log", run.epochs, member) for source in left]
         found.sort(key=lambda training: ("running", "failed", "stopped", "waiting").index(training.state))
-        return (
-            replace(found[0], name=_name(step)) if found else Training(_name(step), "waiting", run.epochs, run.epochs)
-        )
+        return replace(found[0], name=name) if found else Training(name, "waiting", run.epochs, run.epochs)
     # What is left after training takes seconds; only its failure is worth a word.
     after = []
     if run.decay is None:
@@ -218,15 +213,15 @@ def _of_run(run: Run, steps: Steps) -> Training:
     for each, log in after:
         last = _of_log(each, steps.root, log, run.epochs)
         if last.state == "failed":
-            return replace(last, name=_name(step), epoch=run.epochs)
-    return Training(_name(step), "done", run.epochs, run.epochs)
+            return replace(last, name=name, epoch=run.epochs)
+    return Training(name, "done", run.epochs, run.epochs)
 
 
-def _of_log(step: Step, root: Path, name: str, epochs: int, member: str | None = None) -> Training:
+def _of_log(step: Step, root: Path, file: str, epochs: int, member: str | None = None) -> Training:
     """What a log of a step says of a training; `member` is its name in a stack, of which any will do if it is None."""
-    log = step.file(name)
+    name, log = _name(step.place), step.file(file)
     if not (root / log).exists():
-        return Training(_name(step), "waiting", 0, epochs)
+        return Training(name, "waiting", 0, epochs)
     found = [row for row in last_rows(root / log) if member in (None, row.member)]
     row = found[0] if found else None
     epoch = row.epoch if row else 0
@@ -235,12 +230,12 @@ def _of_log(step: Step, root: Path, name: str, epochs: int, member: str | None =
         seen |= {"loss": row.loss, "train_accuracy": row.train_accuracy, "val_accuracy": row.val_accuracy}
     line = last_line(root / log)
     if line.startswith(FAILED):
-        return Training(_name(step), "failed", epoch, epochs, **seen, error=line.removeprefix(FAILED))
+        return Training(name, "failed", epoch, epochs, **seen, error=line.removeprefix(FAILED))
     if line.startswith(STOPPED) or not is_written(root / log, SILENCE_SECONDS):
-        return Training(_name(step), "stopped", epoch, epochs, **seen)
+        return Training(name, "stopped", epoch, epochs, **seen)
     rate = row.epochs_per_hour if row else None
-    return Training(_name(step), "running", epoch, epochs, rate, (epochs - epoch) / rate if rate else None, **seen)
+    return Training(name, "running", epoch, epochs, rate, (epochs - epoch) / rate if rate else None, **seen)
 
 
-def _name(step: Step) -> str:
-    return "/".join(part for part in step.path.split("/")[1:] if part != step.key)
+def _name(place: str) -> str:
+    return "/".join(part for part in place.split("/")[1:] if part != "{key}")

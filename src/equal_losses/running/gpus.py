@@ -34,13 +34,17 @@ def lease(device: str, *, locks: Path = LOCKS, poll_seconds: float = 1.0) -> Ite
         locks: folder of the lock files.
         poll_seconds: how long to wait between two looks at devices that are all held.
     """
-    visible, allocation = [] if device == "cpu" else visible_devices(), os.environ.get("SLURM_JOB_ID")
-    if not visible or (allocation is not None and len(visible) == 1):
-        if visible:
-            print(f"device: {_VISIBLE}={visible[0]}, given by SLURM job {allocation}", flush=True)
-        else:
-            why = "as compute.device says" if device == "cpu" else "because no GPU is there"
-            print(f"device: CPU, {why}", flush=True)
+    if device == "cpu":
+        print("device: CPU, as compute.device says", flush=True)
+        yield
+        return
+    visible, allocation = visible_devices(), os.environ.get("SLURM_JOB_ID")
+    if not visible:
+        print("device: CPU, because no GPU is there", flush=True)
+        yield
+        return
+    if allocation is not None and len(visible) == 1:
+        print(f"device: {_VISIBLE}={visible[0]}, given by SLURM job {allocation}", flush=True)
         yield
         return
     # Inside a cluster's job the first device may be any card, so its names count within that job only.

@@ -105,11 +105,13 @@ def job(snakemake: Any) -> Iterator[Task]:
         sources.check_code(task.ingredients["code"])
         for folder in {path.parent for path in task.outputs}:
             files.remove_leftovers(folder)
-        for path, key in dict.fromkeys(map(tuple, chain(*step["inputs"].values()))):
+        read = dict.fromkeys((Path(path), key) for path, key in chain(*step["inputs"].values()))
+        for path, key in read:
             records.check(path, key)
-            # What a job left that was killed when its results were whole.
-            files.remove_leftovers(Path(path).parent)
-            files.remove_unfinished(Path(path).parent)
+        # What jobs left that were killed when their results were whole.
+        for folder in {path.parent for path, _ in read}:
+            files.remove_leftovers(folder)
+            files.remove_unfinished(folder)
         # The record of an earlier result with a name of its own would vouch for a file that it was not written for.
         for path in task.outputs:
             records.record_of(path, task.key).unlink(missing_ok=True)

@@ -23,6 +23,7 @@ from equal_losses.metrics.collapse import metrics_from_statistics
 from equal_losses.metrics.feature_statistics import FeatureStatistics
 from equal_losses.running.errors import InputError
 from equal_losses.running.files import atomic_path, read_json
+from equal_losses.running.words import run_at
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,9 +117,7 @@ def require_complete(table: pd.DataFrame) -> None:
     grid = product(*(table[axis].unique() for axis in axes))
     missing = sorted(set(grid) - set(table[axes].itertuples(index=False, name=None)), key=str)
     if missing:
-        names = "; ".join(
-            f"{loss} width {width:g} epochs {epochs} seed {seed}" for loss, width, epochs, seed in missing
-        )
+        names = "; ".join(run_at(*point) for point in missing)
         raise InputError(f"table of {table['experiment'].iloc[0]}: missing runs: {names}; expected the whole grid")
 
 

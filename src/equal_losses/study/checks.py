@@ -1,6 +1,7 @@
 """What would go wrong later although every key of a configuration is right by itself, and what is worth a warning.
 
-Nothing here needs data, a GPU or PyTorch, so that it is found at every start, before anything runs.
+Nothing here needs PyTorch, and only `missing` looks at what is there, so that it is found at every start, before
+anything runs.
 """
 
 import math
@@ -8,12 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import combinations, pairwise
 from pathlib import Path
 
+from equal_losses.running import gpus
 from equal_losses.study import kinds
 from equal_losses.training.schedule import decay_epochs
 
 # Text that pandas and others take for no text: for a missing value, a truth value or a number.
 NO_NAMES = ("na", "nan", "null", "none", "true", "false", "inf", "infinity")
-NO_GPU = "compute.device: cuda; no GPU is here; expected a machine with one, or auto or cpu"
 # Numbers closer than this are one, whatever was meant.
 CLOSEST = 1e-6
 
@@ -32,6 +33,15 @@ def mistakes(config: Mapping) -> Iterator[str]:
             yield f"theory.landscape[{index}].kinds: {kind!r}; allowed: {', '.join(kinds.kinds('losses'))}"
     if sum(value > 0 for value in config["theory"]["bias_sweep"]["lambda_b"]) < 2:
         yield f"theory.bias_sweep.lambda_b: {config['theory']['bias_sweep']['lambda_b']}; expected two or more above 0"
+
+
+def missing(
+    config: Mapping, listings: Mapping[str, Mapping], directory: Path, *, runs_here: bool = True
+) -> Iterator[str]:
+    """A line for each thing that a plan does not need and a run does: images, and the GPU where jobs run here."""
+    yield from missing_images(config, listings, directory)
+    if config["compute"]["device"] == "cuda" and runs_here and not gpus.visible_devices():
+        yield "compute.device: cuda; no GPU is here; expected a machine with one, or auto or cpu"
 
 
 def missing_images(config: Mapping, listings: Mapping[str, Mapping], directory: Path) -> Iterator[str]:

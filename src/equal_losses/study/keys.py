@@ -64,9 +64,19 @@ class Steps:
         """Whether a file of the results is there."""
         return (self.root / path).exists()
 
+    def is_made(self, step: Step) -> bool:
+        """Whether a result is whole: its record is there, and has the key where the path does not."""
+        if step.is_keyed:
+            return self.is_there(step.output(RECORD)) or self.is_there(step.file(".json"))
+        return records.is_made(self.root / step.file(".json"), step.key)
+
     def is_measured(self, run: Run) -> bool:
         """Whether a run of the grid is finished and its metrics are taken."""
-        return self.is_there(self.run(run).output(RECORD)) and self.is_there(self.metrics(run.training).file(".json"))
+        return self.is_made(self.run(run)) and self.is_made(self.metrics(run.training))
+
+    def making(self, file: Path) -> Step | None:
+        """The step that makes a file of the results, if one of the study does."""
+        return self.by_path.get(str(file.parent)) or self.by_path.get(str(file.with_suffix("")))
 
     def dataset(self, name: str) -> Step:
         """A prepared dataset; its settings say where the images come from and how they are split."""
@@ -78,7 +88,9 @@ class Steps:
         """The shared epochs of several budgets."""
         settings = {**_trained(trunk.longest), "to": trunk.to, "snapshot_epochs": trunk.snapshot_epochs}
         _, pattern, script = _sort(trunk.longest)
-        step = self._step(_place(pattern, trunk), script, settings, self._images(trunk), trunk, *_trained_kinds(trunk))
+        step = self._step(
+            place_of(pattern, trunk), script, settings, self._images(trunk), trunk, *_trained_kinds(trunk)
+        )
         return self._from_trunk(step, trunk.parent)
 
     def training(self, training: Run | Stack) -> Step:
@@ -88,18 +100,18 @@ class Steps:
         inputs = self._images(training)
         if training.decay == CHOSEN:
             inputs["choice"] = Files(self.choice(training.choice), "weight_decay.json")
-        step = self._step(_place(pattern, training), script, settings, inputs, training, *_trained_kinds(training))
+        step = self._step(place_of(pattern, training), script, settings, inputs, training, *_trained_kinds(training))
         return step if self._is_finished(step) else self._from_trunk(step, training.trunk)
 
     def choice(self, choice: Choice) -> Step:
         """A weight decay, chosen among the candidates."""
         inputs = {"records": Files([self.training(run) for run in choice.candidates], "run.json")}
-        return self._step(_place(paths.CHOICE, choice), "choose_weight_decay.py", {}, inputs, choice)
+        return self._step(place_of(paths.CHOICE, choice), "choose_weight_decay.py", {}, inputs, choice)
 
     def run(self, run: Run) -> Step:
         """A run of the grid: trained by itself or in a stack, or linked to what was trained with the chosen decay."""
         if run.sources:
-            return self._link(_place(paths.RUN, run), run, [self.training(source) for source in run.sources], {})
+            return self._link(place_of(paths.RUN, run), run, [self.training(source) for source in run.sources], {})
         return _of_run(self.training(run.training), run)
 
     def features(self, training: Run | Stack) -> Step:
@@ -236,8 +248,11 @@ class Steps:
             "snapshot_epochs": training.snapshot_epochs,
             "augmented": training.experiment.config["augmented_features"],
         }
-        best = RECORD if isinstance(training, Stack) else "best.safetensors"
-        inputs = {**self._images(training), "weights": Files(step, "snapshots.safetensors", best)}
+        inputs = {
+            **self._images(training),
+            "snapshots": Files(step, "snapshots.safetensors"),
+            "best": Files([_of_run(step, run) for run in training.members], "best.safetensors"),
+        }
         used = _network_kinds(training.experiment)
         return self._step(f"{step.path}/features/{{key}}", "extract_features.py", settings, inputs, training, *used)
 
@@ -336,7 +351,7 @@ def _network_kinds(experiment: Experiment) -> Iterator[tuple[str, str]]:
     yield from ((f"{part}s", experiment.config[part]["kind"]) for part in ("network", "head"))
 
 
-def _place(pattern: str, subject: Run | Stack | Trunk | Choice) -> str:
+def place_of(pattern: str, subject: Run | Stack | Trunk | Choice) -> str:
     """A path with what the subject is called in it, and the place of its key."""
     names = {**vars(getattr(subject, "longest", subject)), **vars(subject)}
     return pattern.format_map({**names, "experiment": subject.experiment.name, "key": "{key}"})

@@ -8,9 +8,10 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
+from math import prod
 
 from equal_losses.running.errors import InputError
-from equal_losses.running.words import count
+from equal_losses.running.words import count, run_at
 from equal_losses.study.grid import Experiment, Run, Study
 
 SUFFIX = ".partial"  # of what tables, figures and page are under; no name of the configuration has a dot
@@ -69,9 +70,7 @@ class PartialExperiment(Experiment):
         """Which runs are missing, and which are left out because of them."""
         grid, used = [run.point for run in self.grid], {run.point for run in self.runs}
         missing = [point for point in grid if point not in self.there]
-        words = "; ".join(
-            f"{loss} width {width:g} epochs {epochs} seed {seed}" for loss, width, epochs, seed in missing[:_NAMED]
-        )
+        words = "; ".join(run_at(*point) for point in missing[:_NAMED])
         more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
         out = len(self.there) - len(used)
         others = f"; {count(out, 'other run')} left out, to compare like with like" if out else ""
@@ -92,9 +91,7 @@ def whole_grid(axes: list[list], there: Collection[tuple]) -> list[list]:
     """
     axes = [list(axis) for axis in axes]
     while missing := [point for point in product(*axes) if point not in there]:
-        size = 1
-        for axis in axes:
-            size *= len(axis)
+        size = prod(map(len, axes))
         shares = {
             (sum(point[place] == value for point in missing) * len(axis) / size, place, index): value
             for place, axis in enumerate(axes)

@@ -85,7 +85,7 @@ def described(rule: str, output: str, steps: Steps) -> Job:
     """The job of a rule that makes this file."""
     path = Path(output)
     inside = path.relative_to(steps.root) if path.is_relative_to(steps.root) else path
-    step = steps.by_path.get(str(inside.parent)) or steps.by_path.get(str(inside.with_suffix("")))
+    step = steps.making(inside)
     subject = None if step is None else step.subject
     title = f"{rule.replace('_', ' ')} {_name(subject, step, steps)}".strip()
     if isinstance(subject, Run | Stack | Trunk) and rule.startswith("train"):
