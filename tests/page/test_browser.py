@@ -271,11 +271,12 @@ def test_the_address_brings_back_what_is_shown(browser, page, finished):
     click(page, "#every-run-toy summary")
     until(page, lambda: "every-run-toy" in page.execute_script("return location.hash"))
     click(page, "a[href='#theory']")
+    # The browser writes the link's place at once, the page adds what is shown a moment later.
+    until(page, lambda: page.execute_script("return location.hash").startswith("#theory?"))
     place = page.execute_script("return location.hash")
-    assert place.startswith("#theory?")
 
     show(browser, finished, DESK, place)
-    assert browser.execute_script("return scrollY") > 1000
+    until(browser, lambda: browser.execute_script("return scrollY") > 1000)
     assert elements(browser, "#toy-heatmap [name=metric]")[0].get_attribute("value") == "nc2"
     assert not elements(browser, "#toy-trajectories [name=losses][value=CE]")[0].is_selected()
     assert elements(browser, "#toy-trajectories [name='zoom-x']")[0].get_attribute("value") == "[1.2,6.8]"
