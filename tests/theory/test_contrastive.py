@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from equal_losses import losses
 from equal_losses.running.errors import InputError
 from equal_losses.theory import closed_form, contrastive
 from equal_losses.theory.contrastive import ReducedLoss, check_contrastive
@@ -32,6 +33,20 @@ def test_mse_holds_to_the_letter_but_not_for_a_penalised_bias():
     assert report["holds"]
     assert report["equality_error"] > 1
     assert report["theorem_1"] == "lambda_b = 0"
+
+
+def test_the_best_shift_is_found_at_every_margin():
+    """Binary cross entropy has its best shift far away, and flat, where the margin is large."""
+    reduced = ReducedLoss(losses.build({"kind": "bce"}), 10)
+    assert reduced.optimal_margin(math.sqrt(3 * 1e-3 * 2e-3)) == pytest.approx(9.801782, abs=5e-7)
+    assert reduced.ties == []
+
+
+def test_a_loss_that_falls_forever_along_the_shift_is_taken_as_far_as_it_was_followed():
+    def positive(logits, labels):
+        return F.softplus(-logits.gather(1, labels[:, None])).mean()
+
+    assert ReducedLoss(positive, 3)(np.array([0.0, 5.0]))[0] == pytest.approx([0, 0], abs=1e-12)
 
 
 def test_focal_loss_of_seventeen_classes_has_no_tie():

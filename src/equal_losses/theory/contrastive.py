@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.optimize import brentq, minimize
+from scipy.optimize import brentq, elementwise
 
 from equal_losses.running.errors import InputError
 
@@ -266,18 +266,22 @@ def _gaps(reduced: ReducedLoss, logits: np.ndarray, labels: np.ndarray) -> tuple
 def _best_shift(loss: Loss, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Per sample, the number that lowers the loss most when added to all logits; 0 for a loss that ignores it.
 
-    The samples do not interact, so one descent over the sum serves them all. Its iterations are few, because a loss
-    that falls forever along the shift has no best one.
+    The derivative along the shift is solved for its zero, sample by sample. A loss that falls forever has none, and is
+    taken as far as it was followed.
     """
 
-    def total(shift: np.ndarray) -> tuple[float, np.ndarray]:
-        value, gradient = _total_and_gradient(loss, logits + shift[:, None], labels)
-        return value, gradient.sum(axis=1)
+    def slope(shift: np.ndarray, sample: np.ndarray) -> np.ndarray:
+        sample = sample.astype(np.int64)
+        return _total_and_gradient(loss, logits[sample] + shift[:, None], labels[sample])[1].sum(axis=1)
 
-    if np.abs(total(np.zeros(len(logits)))[1]).max() < 1e-9:
-        return np.zeros(len(logits))
-    options = {"ftol": 0.0, "gtol": 1e-10, "maxiter": 100}
-    return minimize(total, np.zeros(len(logits)), jac=True, method="L-BFGS-B", options=options).x
+    samples, none = np.arange(len(logits)), np.zeros(len(logits))
+    if np.abs(slope(none, samples)).max() < 1e-9:
+        return none
+    bracket = elementwise.bracket_root(slope, none - 1, none + 1, args=(samples,), maxiter=20)
+    low, high = bracket.bracket
+    root = elementwise.find_root(slope, (low, high), args=(samples,)).x
+    # Not a number where the sign does not change in between: at a zero that is an end, or with no zero at all.
+    return np.where(np.isfinite(root), root, np.where(bracket.f_bracket[1] <= 0, high, low))
 
 
 def _each(loss: Loss, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
