@@ -31,7 +31,7 @@ theory:
        scales: [0.1, 10], seed: 0}
     - {kinds: [focal], classes: 30, samples: 1, dim: 31, strength: 1.23, penalty_ratio: 1, ranks: [0], starts: 2,
        scales: [0.1], seed: 0}
-  contrastive_property: {classes: [10, 18], samples: 100, seed: 0}
+  contrastive_property: {classes: [10, 18], samples: 100, strength: 0.02, seed: 0}
   focal_convexity: {gammas: [1, 3], classes: [3], seed: 0}
   geometry:
     {samples: 2, strength: 0.3, penalty_ratio: 1, seed: 0, start_scale: 0.3, step: 0.05, iterations: 2000,

@@ -13,7 +13,7 @@ from equal_losses import losses
 from equal_losses.losses.focal import focal
 from equal_losses.running.errors import InputError
 from equal_losses.theory import closed_form
-from equal_losses.theory.contrastive import smallest_zero_sum_curvature
+from equal_losses.theory.convexity import smallest_zero_sum_curvature
 
 from .paper_losses import CLASSES, LAMBDA_H, LAMBDA_W, PARAMETERS, REFERENCE, SAMPLES
 

@@ -1,6 +1,7 @@
 """Definition 1 on the paper's losses and on losses that break it, each in another way."""
 
 import math
+import re
 from functools import partial
 
 import numpy as np
@@ -12,16 +13,20 @@ from hypothesis import strategies as st
 
 from equal_losses import losses
 from equal_losses.running.errors import InputError
-from equal_losses.theory import closed_form, contrastive
-from equal_losses.theory.contrastive import ReducedLoss, check_contrastive
+from equal_losses.theory import closed_form
+from equal_losses.theory.contrastive import FAILS, HOLDS, HOLDS_AT_C, check_contrastive
+from equal_losses.theory.convexity import is_convex, smallest_zero_sum_curvature
+from equal_losses.theory.reduced import ReducedLoss
 
 from .paper_losses import LOSSES, PARAMETERS
+
+C = 0.005
 
 
 @pytest.mark.parametrize("kind", ["cross_entropy", "label_smoothing", "focal"])
 @pytest.mark.parametrize("classes", [2, 10])
 def test_the_losses_of_the_paper_hold(kind, classes):
-    report = check_contrastive(LOSSES[kind], classes, samples=500)
+    report = check_contrastive(LOSSES[kind], classes, samples=500, c=C)
     assert report["holds"], report["counterexample"]
     assert (report["violations"], report["unequal_ties"], report["ties"]) == (0, 0, 0)
     assert report["equality_error"] < 1e-12
@@ -29,10 +34,10 @@ def test_the_losses_of_the_paper_hold(kind, classes):
 
 
 def test_mse_holds_to_the_letter_but_not_for_a_penalised_bias():
-    report = check_contrastive(LOSSES["mse"], 5, samples=200)
+    report = check_contrastive(LOSSES["mse"], 5, samples=200, c=C)
     assert report["holds"]
     assert report["equality_error"] > 1
-    assert report["theorem_1"] == "lambda_b = 0"
+    assert (report["verdict"], report["theorem_1"]) == (HOLDS, "lambda_b = 0")
 
 
 def test_the_best_shift_is_found_at_every_margin():
@@ -65,9 +70,9 @@ def test_a_tie_is_where_the_closed_form_jumps(classes):
 
 
 def test_focal_with_many_classes_does_not_hold():
-    report = check_contrastive(LOSSES["focal"], 100, samples=200)
+    report = check_contrastive(LOSSES["focal"], 100, samples=200, c=1e-4)
     assert not report["holds"]
-    assert report["theorem_1"] == "any lambda_b, off the ties"
+    assert (report["verdict"], report["theorem_1"]) == (HOLDS_AT_C, "any lambda_b")
     assert "not unique for c = 0.0117521" in report["counterexample"]
 
 
@@ -119,19 +124,69 @@ def weighted_classes(logits, labels):
 @pytest.mark.parametrize(
     "loss, reason",
     [
-        (hinge, "unequal logits"),  # flat in the other logits where the largest alone counts
         (wrong_way, "t\\* > 0"),
         (concave, "loss < phi"),
-        (linear_in_margin, "unequal logits"),
+        (linear_in_margin, "unequal logits"),  # of these, only their mean counts
         (weighted_classes, "has another loss than label 0"),
     ],
 )
 def test_losses_that_break_the_definition(loss, reason):
-    report = check_contrastive(loss, 3, samples=200)
+    report = check_contrastive(loss, 3, samples=200, c=C)
     assert not report["holds"]
     assert report["theorem_1"] == "nowhere"
     with pytest.raises(AssertionError, match=reason):
         raise AssertionError(report["counterexample"])
+
+
+@pytest.mark.parametrize(
+    "loss, verdict, theorem_1",
+    [
+        ({"kind": "poly1", "epsilon": -1.0}, HOLDS, "any lambda_b"),
+        ({"kind": "bce"}, HOLDS, "lambda_b = 0"),
+        ({"kind": "sce"}, HOLDS_AT_C, "any lambda_b"),  # its tie is at another c
+        ({"kind": "weston_watkins"}, HOLDS_AT_C, "any lambda_b"),  # it has equality where all hinges are active
+        ({"kind": "confidence_penalty"}, HOLDS_AT_C, "any lambda_b"),  # it violates (9) beyond its optimum
+        ({"kind": "gce"}, HOLDS_AT_C, "no bias"),  # it is bounded
+        ({"kind": "nce"}, HOLDS_AT_C, "no bias"),
+        ({"kind": "poly1", "epsilon": -6.0}, FAILS, "nowhere"),  # it is least at p = 1/6, below 1/K
+        ({"kind": "top_k"}, FAILS, "nowhere"),
+        ({"kind": "logit_norm"}, FAILS, "nowhere"),
+    ],
+)
+def test_a_loss_holds_where_it_matters_or_fails(loss, verdict, theorem_1):
+    report = check_contrastive(losses.build(loss), 4, samples=500, c=C)
+    assert (report["verdict"], report["theorem_1"]) == (verdict, theorem_1)
+
+
+def test_a_loss_of_definition_1_may_be_decided_without_a_bias_only():
+    """Bounded, so that a bias may give up a class; t* = log c is unique for every c below 1."""
+
+    def bounded(logits, labels, e=0.05):
+        t = (logits.sum(dim=1) - 2 * logits.gather(1, labels[:, None]).squeeze(1)).double()
+        return torch.where(t <= 0, t.clamp(max=0).exp(), 1 + e * (1 - torch.exp(-t.clamp(min=0) / e))).mean()
+
+    report = check_contrastive(bounded, 2, samples=200, c=0.5)
+    assert (report["verdict"], report["theorem_1"]) == (HOLDS, "no bias")
+    assert report["margin"] == pytest.approx(math.log(2), abs=1e-9)
+    assert report["counterexample_at_c"].startswith("loss - c t falls from 0.846574")
+
+
+def test_logits_below_neural_collapse_are_named():
+    found = check_contrastive(losses.build({"kind": "top_k"}), 4, samples=50, c=C)["counterexample_at_c"]
+    assert re.search(r"is \d.* at label \d, logits \[.*\]; 0.0882797 where all margins are 4.87774", found)
+
+
+@pytest.mark.parametrize(
+    "kind, convex",
+    [("cross_entropy", True), ("mse", True), ("focal", False)],
+)
+def test_convexity_is_refuted_by_a_segment(kind, convex):
+    assert is_convex(LOSSES[kind], 4) is convex
+
+
+def test_a_loss_with_kinks_may_be_convex():
+    assert is_convex(losses.build({"kind": "crammer_singer"}), 4)
+    assert not is_convex(losses.build({"kind": "gce"}), 4)
 
 
 def test_a_loss_may_choose_by_values_what_it_does():
@@ -162,7 +217,7 @@ def test_curvature_of_cross_entropy_is_its_hessian():
     basis = np.linalg.svd(np.ones((1, 3)))[2][1:]
     expected = np.linalg.eigvalsh(basis @ (np.diag(q) - np.outer(q, q)) @ basis.T)[0]
     assert abs(eigenvalues[0]) < 1e-15
-    found = contrastive.smallest_zero_sum_curvature(LOSSES["cross_entropy"], logits, 1)
+    found = smallest_zero_sum_curvature(LOSSES["cross_entropy"], logits, 1)
     assert found == pytest.approx(expected, rel=1e-12)
 
 

@@ -13,11 +13,15 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "contrastive",
         help="try Definition 1, the contrastive property, on a loss",
         description="Try Definition 1 on any loss of the library: the inequality and its equality cases on random "
-        "logits, and the minimiser t* over c. Print what was found, as JSON.",
+        "logits, and the minimiser t* over c; and whether the minimisers of Eq. (7) are neural collapse at one c. "
+        "Print what was found, as JSON.",
     )
     _loss_arguments.add_arguments(parser, seed="of the random logits")
     parser.add_argument("--classes", type=int, default=10, help="K (default 10)")
     parser.add_argument("--samples", type=int, default=2000, help="number of random logits to try (default 2000)")
+    parser.add_argument(
+        "--c", type=float, default=0.005, help="sqrt(n lambda_W lambda_H) at which Theorem 1 is decided (default 0.005)"
+    )
     parser.set_defaults(run=run)
 
 
@@ -28,5 +32,6 @@ def run(options: argparse.Namespace) -> None:
         raise InputError(f"--samples: {options.samples}; allowed: at least 1")
     from equal_losses.theory.contrastive import check_contrastive
 
-    report = check_contrastive(_loss_arguments.build(loss, options.classes), options.classes, options.samples, seed)
+    built = _loss_arguments.build(loss, options.classes)
+    report = check_contrastive(built, options.classes, options.samples, options.c, seed)
     print_json({"loss": loss["name"], "kind": loss["kind"]} | report)

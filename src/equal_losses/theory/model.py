@@ -8,8 +8,9 @@ import numpy as np
 from equal_losses import losses
 from equal_losses.metrics.collapse import collapse_metrics
 from equal_losses.running.errors import InputError
-from equal_losses.theory import closed_form, contrastive, ufm
+from equal_losses.theory import closed_form, ufm
 from equal_losses.theory.closed_form import GlobalMinimiser
+from equal_losses.theory.reduced import ReducedLoss
 from equal_losses.theory.ufm import Point, UnconstrainedFeatureModel
 
 METRICS = ("nc1", "nc2", "nc3", "nc2_centered", "nc3_centered")
@@ -72,7 +73,7 @@ def prediction(model: UnconstrainedFeatureModel, loss: Mapping) -> GlobalMinimis
         return closed_form.global_minimiser(
             loss["kind"], model.classes, model.c, model.lambda_b, **closed_form.loss_parameters(loss)
         )
-    reduced = contrastive.ReducedLoss(model.loss, model.classes)
+    reduced = ReducedLoss(model.loss, model.classes)
     try:
         margin = reduced.optimal_margin(model.c)
     except InputError:

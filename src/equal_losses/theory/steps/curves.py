@@ -4,7 +4,7 @@ import numpy as np
 
 from equal_losses import losses
 from equal_losses.theory import closed_form
-from equal_losses.theory.contrastive import ReducedLoss
+from equal_losses.theory.reduced import ReducedLoss
 
 
 def curves(settings: Mapping) -> list[dict]:

@@ -7,7 +7,7 @@ from scipy.special import expit
 
 from equal_losses.losses.focal import focal
 from equal_losses.theory.closed_form import focal_convexity_threshold
-from equal_losses.theory.contrastive import smallest_zero_sum_curvature
+from equal_losses.theory.convexity import smallest_zero_sum_curvature
 
 
 def focal_convexity(settings: Mapping) -> list[dict]:
