@@ -32,14 +32,31 @@ def command(capsys):
 def test_the_minimum_is_printed_beside_its_closed_form(command, loss, margin):
     result, notes = command("--loss", loss, *SIZES)
     assert list(result) == [
-        "objective", "margin", "margin_closed_form", "weight_norm_sq", "weight_norm_sq_closed_form",
-        "nc1", "nc2", "nc3", "nc2_centered", "nc3_centered", "gradient_norm", "certificate", "min_hessian_eigenvalue",
+        "objective", "objective_closed_form", "margin", "margin_closed_form", "weight_norm_sq",
+        "weight_norm_sq_closed_form", "nc1", "nc2", "nc3", "nc2_centered", "nc3_centered", "logit_gradient",
+        "gradient_norm", "certificate", "is_convex", "min_hessian_eigenvalue",
     ]  # fmt: skip
     assert result["margin"] == pytest.approx(margin, abs=5e-7)
     assert result["margin_closed_form"] == pytest.approx(margin, abs=5e-7)
     assert result["certificate"] == pytest.approx(1)
     assert abs(result["min_hessian_eigenvalue"]) < 1e-9
-    assert notes == []
+    assert result["is_convex"] is (loss != "FL")
+    assert [note.split(": ")[1] for note in notes] == ["FL is not convex in the logits"] * (loss == "FL")
+
+
+def test_a_loss_without_closed_form_is_predicted_from_itself(command):
+    result, notes = command("--loss", "gce", *SIZES)
+    assert result["margin"] == pytest.approx(5.272346, abs=1e-6)
+    assert result["margin_closed_form"] == pytest.approx(5.272346, abs=1e-6)
+    assert result["objective_closed_form"] == pytest.approx(0.094281169, abs=1e-9)
+    assert notes[0].startswith("equal-losses: the bound of one sample shows without a bias that collapse is optimal: ")
+    assert len(notes) == 2, "and it is not convex"
+
+
+def test_a_loss_that_merges_classes_is_said_to_have_no_bound(command):
+    result, notes = command("--loss", "top_k", *SIZES)
+    assert result["objective"] < result["objective_closed_form"]
+    assert notes[0].startswith("equal-losses: the bound of one sample shows nowhere that collapse is optimal: ")
 
 
 def test_a_parameter_replaces_that_of_the_paper(command):

@@ -27,13 +27,17 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> None:
     """Minimise Eq. (7) from a random start, and print what was found.
 
-    Printed are objective, margin (logit units), weight_norm_sq, the latter two with their closed form, nc1, nc2, nc3
-    and the centered forms, gradient_norm, certificate and min_hessian_eigenvalue; null where there is no closed form,
-    which a line on the error output explains, and for the metrics where W = 0.
+    Printed are objective, margin (logit units) and weight_norm_sq, each with its closed form (or the root of one
+    equation, from the loss itself), nc1, nc2, nc3 and the centered forms, logit_gradient, gradient_norm, certificate,
+    is_convex and min_hessian_eigenvalue; null where nothing is predicted, and for the metrics where W = 0. Lines on the
+    error output say why nothing is, and what the prediction and the certificate do not decide.
     """
     loss, seed = _loss_arguments.loss_and_seed(options)
     from equal_losses.theory import closed_form, landscape, ufm
+    from equal_losses.theory.convexity import is_convex
     from equal_losses.theory.model import METRICS, UNKNOWN, measure, prediction
+    from equal_losses.theory.pointwise import bound
+    from equal_losses.theory.reduced import ReducedLoss
 
     model = ufm.UnconstrainedFeatureModel(
         _loss_arguments.build(loss, options.classes),
@@ -45,21 +49,27 @@ def run(options: argparse.Namespace) -> None:
         options.lambda_b,
     )
     expected = UNKNOWN
-    if loss["kind"] not in closed_form.PHI:
-        _note(f"no closed form is known for {loss['kind']}")
-    elif model.dim < model.classes:
+    if model.dim < model.classes:
         _note(
             f"dim {model.dim} is below classes {model.classes}: no closed form is printed, because it assumes that W H "
             f"can have rank {model.classes}"
         )
     else:
         expected = prediction(model, loss)
+        if loss["kind"] not in closed_form.PHI:
+            decided = bound(ReducedLoss(model.loss, model.classes), model.c)
+            if not decided.with_bias:
+                where = "without a bias" if decided.without_bias else "nowhere"
+                _note(f"the bound of one sample shows {where} that collapse is optimal: {decided.counterexample}")
+    convex = is_convex(model.loss, model.classes)
+    if not convex:
+        _note(f"{loss['name']} is not convex in the logits: a certificate of 1 does not say that a minimum is global")
     minimum = ufm.minimise(model, model.random_point(seed))
     row = measure(model, minimum, expected)
-    fields = ("objective", "margin", "margin_closed_form", "weight_norm_sq", "weight_norm_sq_closed_form")
-    measured = {name: row[name] for name in (*fields, *METRICS, "gradient_norm", "certificate")}
+    predicted = [f"{name}{form}" for name in ("objective", "margin", "weight_norm_sq") for form in ("", "_closed_form")]
+    measured = {name: row[name] for name in (*predicted, *METRICS, "logit_gradient", "gradient_norm", "certificate")}
     eigenvalue = landscape.smallest_hessian_eigenvalue(model, minimum)
-    print_json(measured | {"min_hessian_eigenvalue": eigenvalue})
+    print_json(measured | {"is_convex": convex, "min_hessian_eigenvalue": eigenvalue})
 
 
 def _note(line: str) -> None:

@@ -61,11 +61,7 @@ def expected_hessian_nullity(model: UnconstrainedFeatureModel) -> int:
     where neither the loss nor a penalty fixes it.
     """
     rotations = model.dim * (model.classes - 1) - model.classes * (model.classes - 1) // 2
-    small = replace(model, dim=1, lambda_W=1.0, lambda_H=1.0, lambda_b=0.0)
-    origin = Point(np.zeros((model.classes, 1)), np.zeros((len(model.labels), 1)), np.zeros(model.classes))
-    shifted = origin._replace(b=np.ones(model.classes))
-    free = math.isclose(small.value_and_gradient(shifted)[0], small.value_and_gradient(origin)[0])
-    return rotations + int(free and model.lambda_b == 0)
+    return rotations + int(model.ignores_shift and model.lambda_b == 0)
 
 
 def critical_point_of_rank(model: UnconstrainedFeatureModel, rank: int, seed: int) -> Point:

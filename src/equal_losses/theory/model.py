@@ -10,6 +10,7 @@ from equal_losses.metrics.collapse import collapse_metrics
 from equal_losses.running.errors import InputError
 from equal_losses.theory import closed_form, ufm
 from equal_losses.theory.closed_form import GlobalMinimiser
+from equal_losses.theory.convexity import is_convex
 from equal_losses.theory.reduced import ReducedLoss
 from equal_losses.theory.ufm import Point, UnconstrainedFeatureModel
 
@@ -59,6 +60,7 @@ def described(settings: Mapping) -> tuple[UnconstrainedFeatureModel, dict, Globa
         "lambda_H": model.lambda_H,
         "lambda_b": model.lambda_b,
         "strength": model.classes * model.c,
+        "is_convex": is_convex(model.loss, model.classes, samples=500),
     }
     return model, identity, prediction(model, loss)
 
@@ -66,13 +68,16 @@ def described(settings: Mapping) -> tuple[UnconstrainedFeatureModel, dict, Globa
 def prediction(model: UnconstrainedFeatureModel, loss: Mapping) -> GlobalMinimiser:
     """The global minimiser of a model: in closed form, or from the reduced loss where the kind has none.
 
-    The latter holds where Theorem 1 does, for losses of Definition 1 with lambda_b = 0. It is `UNKNOWN` where the
-    reduced loss has no minimiser.
+    The latter is the global minimiser where the bound of one sample says so (see `pointwise`), and otherwise the best
+    among those that are neural collapse. It is `UNKNOWN` where the reduced loss has no minimiser, and where a penalised
+    bias moves the logits of a loss that a common shift changes.
     """
     if loss["kind"] in closed_form.PHI:
         return closed_form.global_minimiser(
             loss["kind"], model.classes, model.c, model.lambda_b, **closed_form.loss_parameters(loss)
         )
+    if model.lambda_b and not model.ignores_shift:
+        return UNKNOWN
     reduced = ReducedLoss(model.loss, model.classes)
     try:
         margin = reduced.optimal_margin(model.c)
@@ -90,6 +95,7 @@ def measure(model: UnconstrainedFeatureModel, point: Point, expected: GlobalMini
       objective, relative where the closed form is not zero;
     - the deviations of `ufm.theorem_1_deviations` and the NC metrics, None where the prediction or, without one, the
       point is the zero solution; then size, the largest entry of W and H, should vanish;
+    - logit_gradient, that of `ufm.logit_gradient_deviation`, None for the zero solution;
     - certificate and gradient_norm.
 
     Without a prediction (`model.UNKNOWN`), the closed forms and the errors are not a number.
@@ -99,10 +105,13 @@ def measure(model: UnconstrainedFeatureModel, point: Point, expected: GlobalMini
     size = float(max(np.abs(point.W).max(), np.abs(point.H).max()))
     collapsed = size < 1e-9 if math.isnan(expected.margin) else expected.margin == 0 and expected.shared == 0
     if collapsed:
-        deviations = dict.fromkeys(("weight_norms", "bias", "duality", "feature_mean", "etf", *METRICS))
+        deviations = dict.fromkeys(
+            ("weight_norms", "bias", "duality", "feature_mean", "etf", *METRICS, "logit_gradient")
+        )
     else:
         metrics = collapse_metrics(point.H, model.labels, point.W, point.b)
         deviations = ufm.theorem_1_deviations(model, point) | {name: metrics[name] for name in METRICS}
+        deviations["logit_gradient"] = ufm.logit_gradient_deviation(model, point)
     return {
         "objective": objective,
         "objective_closed_form": expected.value,

@@ -61,7 +61,9 @@ def _minima(minima: pd.DataFrame) -> Iterator[Statement]:
         yield _error(statement, source, solution[column], 1e-5)
     yield _error("beyond the collapse threshold, W = H = 0", source, zero["size"], 1e-6)
     above_one = (minima["certificate"] - 1).clip(lower=0)
-    yield _error("certificate at most 1 at the minimum", "Theorem 2", above_one, 1e-6)
+    yield _error("certificate at most 1 at the minimum", _landscape_source(minima), above_one, 1e-6)
+    statement = "gradient in the logits c, and -(K-1) c in the true one (relative)"
+    yield _error(statement, "derived in ufm", solution["logit_gradient"], 1e-5)
 
 
 def _descent(path: pd.DataFrame) -> Iterator[Statement]:
@@ -171,4 +173,5 @@ def _kind(rows: pd.DataFrame) -> str:
 
 
 def _landscape_source(rows: pd.DataFrame) -> str:
-    return LANDSCAPE_SOURCE.get(_kind(rows), "Theorem 2, if the loss is convex")
+    other = "Theorem 2" if rows["is_convex"].all() else "beyond Theorem 2, for a loss that is not convex"
+    return LANDSCAPE_SOURCE.get(_kind(rows), other)

@@ -90,6 +90,13 @@ class UnconstrainedFeatureModel:
         return np.repeat(np.arange(self.classes), self.samples)
 
     @cached_property
+    def ignores_shift(self) -> bool:
+        """Whether the loss stays as it is where all logits are shifted by one number."""
+        logits = torch.linspace(-1, 1, self.classes, dtype=torch.float64)[None]
+        values = [self.loss(shifted, torch.tensor([0])).item() for shifted in (logits, logits + 1)]
+        return math.isclose(*values)
+
+    @cached_property
     def _labels(self) -> torch.Tensor:
         return torch.from_numpy(self.labels)
 
@@ -288,12 +295,25 @@ def theorem_1_deviations(model: UnconstrainedFeatureModel, point: Point) -> dict
     return {name: float(value) for name, value in deviations.items()}
 
 
+def logit_gradient_deviation(model: UnconstrainedFeatureModel, point: Point) -> float:
+    """How far the gradients of the samples' losses in their logits are from c, and from -(K-1) c in the true one.
+
+    The largest deviation, relative to c; zero at a minimum that is neural collapse, whatever the loss. Derived here:
+    where W H = s (I - 11^T/K) times n copies, s > 0, the subgradient of the penalties of W and H is one matrix, and G
+    is minus it.
+    """
+    _, G = model.loss_and_logit_gradient(point)
+    true = model.labels[:, None] == np.arange(model.classes)
+    return float(np.abs(len(G) * G / model.c - np.where(true, 1 - model.classes, 1)).max())
+
+
 def certificate(model: UnconstrainedFeatureModel, point: Point) -> float:
     """||G||_2 / sqrt(lambda_W lambda_H), with G the gradient of the mean loss with respect to the logits.
 
     For a critical point of a convex loss, at most 1 says that it is a global minimiser (Theorem 2's proof: Z = W H
     then minimises the convex problem with the nuclear norm of Z in place of the penalties of W and H, of which G is
-    a subgradient). Above 1, for any smooth loss, `landscape.escape_direction` leads down.
+    a subgradient). Above 1, for any smooth loss, `landscape.escape_direction` leads down. For a loss that is not convex
+    at most 1 says nothing: its wrong local minima have it, too.
     """
     spectral_norm = np.linalg.norm(model.loss_and_logit_gradient(point)[1], 2)
     return float(spectral_norm / math.sqrt(model.lambda_W * model.lambda_H))
