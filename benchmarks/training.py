@@ -59,7 +59,7 @@ def plain_epochs(settings: Mapping, dataset: PreparedDataset) -> Callable[[], No
     optimizer = torch.optim.SGD(
         network.parameters(),
         lr=settings["learning_rate"],
-        momentum=settings["momentum"],
+        momentum=settings["optimizer"]["momentum"],
         weight_decay=settings["weight_decay"],
     )
 

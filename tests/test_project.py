@@ -167,7 +167,17 @@ extraction.write_features(target, settings, dataset, [snapshot], augmented=True,
 
 
 def test_every_kind_says_what_it_is():
-    for package in ("losses", "heads", "networks", "datasets", "figures.experiment", "figures.theory", "theory.steps"):
+    for package in (
+        "losses",
+        "heads",
+        "networks",
+        "datasets",
+        "optimizers",
+        "schedules",
+        "figures.experiment",
+        "figures.theory",
+        "theory.steps",
+    ):
         assert kinds.kinds(package)
         for kind in kinds.kinds(package):
             assert kinds.caption(package, kind), f"{package}.{kind}"

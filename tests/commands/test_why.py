@@ -50,13 +50,16 @@ def test_what_is_there_with_its_key_as_its_name(folder):
 
 def test_a_setting(folder):
     folder.make(folder.of_run(), "run.json")
-    folder.config["experiments"]["small"]["training"] |= {"learning_rate": 0.2, "decay_at": ["1/2"]}
+    folder.config["experiments"]["small"]["training"] |= {
+        "learning_rate": 0.2,
+        "schedule": {"kind": "steps", "at": ["1/2"]},
+    }
     there, *lines = why(folder, RUN)
     assert there.startswith("there: ")
     assert lines == [
         "setting run.learning_rate: 0.1 there, 0.2 wanted",
-        'setting run.decay_at[0]: "3/7" there, "1/2" wanted',
-        'setting run.decay_at[1]: "5/7" there, none wanted',
+        'setting run.schedule.at[0]: "3/7" there, "1/2" wanted',
+        'setting run.schedule.at[1]: "5/7" there, none wanted',
     ]
 
 

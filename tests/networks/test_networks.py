@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -68,6 +69,21 @@ def test_the_seed_determines_the_initial_weights(kind):
     first, same, other = (torch.cat([p.flatten() for p in seeded(kind, seed).parameters()]) for seed in (1, 1, 2))
     assert torch.equal(first, same)
     assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("kind", FILES)
+@pytest.mark.parametrize("init", ["kaiming", "pytorch"])
+def test_convolutions_begin_as_in_torchvision_or_as_in_pytorch(kind, init):
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        network = build(kind, 0.5, init=init).requires_grad_(False)
+    for name, module in network.named_modules():
+        if isinstance(module, torch.nn.Conv2d) and module.weight.numel() > 2000:
+            outputs, inputs, *kernel = module.weight.shape
+            fan_in, fan_out = (channels * math.prod(kernel) for channels in (inputs, outputs))
+            expected = 2 / fan_out if init == "kaiming" else 1 / (3 * fan_in)
+            assert float(module.weight.var()) == pytest.approx(expected, rel=0.15), name
+            assert (module.weight.abs().max() <= fan_in**-0.5) == (init == "pytorch"), f"{name}: uniform or normal"
 
 
 def seeded(kind: str, seed: int) -> torch.nn.Module:

@@ -29,6 +29,8 @@ RGB = {"mean": [0.5, 0.5, 0.5], "std": [0.1, 0.1, 0.1]}
         ("experiments.small.training.test_normalization", RGB, "experiments.small.training.test_normalization.mean: 3 numbers for 1 channels; expected 1"),
         ("datasets.digits", {"kind": "digits"}, "datasets.digits.test_fraction: missing; this dataset has no test part"),
         ("datasets.digits", {"kind": "mnist", "test_fraction": 0.5}, "datasets.digits.test_fraction: 0.5; this dataset has a test part of its own"),
+        ("experiments.small.training.schedule", {"kind": "cosine", "warmup": 3}, "experiments.small.training.schedule.warmup: 3; expected less than the shortest budget, 3"),
+        ("experiments.small.training.optimizer", {"kind": "sgd", "momentum": 0, "nesterov": True}, "experiments.small.training.optimizer.nesterov: True with a momentum of 0; expected false, or a momentum above 0"),
         # The theory
         ("theory.landscape", [{"kinds": ["foc"], "classes": 3, "samples": 2, "dim": 5, "strength": 0.02}], "theory.landscape[0].kinds: 'foc'; allowed: arcface, bce"),
         ("theory.bias_sweep.lambda_b", [0, 0.1], "theory.bias_sweep.lambda_b: [0, 0.1]; expected two or more above 0"),
@@ -136,7 +138,7 @@ def test_a_budget_that_is_too_short_for_its_decays_is_warned_of(small_config, ep
     small_config["experiments"]["small"]["epochs"] = [epochs, 7]
     assert warned(small_config) == [
         f"experiments.small.epochs: {epochs} is too short for its decays, which fall on the ends of the epochs {ends}; "
-        "the learning rate is not what decay_at says"
+        "the learning rate is not what the schedule says"
     ]
 
 
@@ -155,7 +157,7 @@ def test_candidates_that_are_as_good_as_equal_are_warned_of(small_config):
     assert line.startswith("experiments.small.training.weight_decay.candidates: 0.01 and 0.010000001 are as good as")
 
 
-@pytest.mark.parametrize("decay_at", [[], ["3/7", "5/7"], [0.5]])
-def test_decays_that_come_one_after_another_are_as_they_should_be(small_config, decay_at):
-    put(small_config, "experiments.small.training.decay_at", decay_at)
+@pytest.mark.parametrize("at", [[], ["3/7", "5/7"], [0.5]])
+def test_decays_that_come_one_after_another_are_as_they_should_be(small_config, at):
+    put(small_config, "experiments.small.training.schedule", {"kind": "steps", "at": at})
     assert warned(small_config) == []

@@ -30,7 +30,7 @@ NAME = "expected a letter, then at most 59 letters, digits, - and _"
         ("losses.FL.gama", 3, "losses.FL.gama: unknown key (did you mean gamma?); allowed: gamma, kind, reduction"),
         ("losses.CE.gamma", 3, "losses.CE.gamma: unknown key; allowed: kind, reduction"),
         ("datasets.digits.root", "x", "datasets.digits.root: unknown key; allowed: kind, split_seed, stratified, test_fraction, validation_fraction"),
-        ("experiments.small.network.width", 2, "experiments.small.network.width: unknown key; allowed: kind"),
+        ("experiments.small.network.width", 2, "experiments.small.network.width: unknown key; allowed: init, kind"),
         # A key that is not there
         ("losses.FL", {"kind": "focal"}, "losses.FL.gamma: missing; it has no default"),
         ("losses.FL", {}, "losses.FL.kind: missing; it has no default"),
@@ -66,14 +66,21 @@ NAME = "expected a letter, then at most 59 letters, digits, - and _"
         ("experiments.small.epochs", [0], "experiments.small.epochs[0]: 0; allowed: a whole number >= 1"),
         ("experiments.small.epochs", [1.5], "experiments.small.epochs[0]: 1.5; allowed: a whole number >= 1"),
         ("experiments.small.seeds", [-1], "experiments.small.seeds[0]: -1; allowed: a whole number >= 0"),
-        ("experiments.small.training.momentum", 1, "experiments.small.training.momentum: 1; allowed: a number >= 0 and < 1"),
-        ("defaults.training.momentum", 2, "defaults.training.momentum: 2; allowed: a number >= 0 and < 1"),
+        ("experiments.small.training.optimizer", {"kind": "sgd", "momentum": 1}, "experiments.small.training.optimizer.momentum: 1; allowed: a number >= 0 and < 1"),
+        ("defaults.training.clip_norm", 0, "defaults.training.clip_norm: 0; allowed: a number > 0 or null"),
         ("datasets.digits.validation_fraction", 1, "datasets.digits.validation_fraction: 1; allowed: a number > 0 and < 1"),
-        ("experiments.small.training.decay_factor", 1.5, "experiments.small.training.decay_factor: 1.5; allowed: a number > 0 and <= 1"),
-        ("experiments.small.training.decay_at", ["9/7"], "experiments.small.training.decay_at[0]: '9/7'; allowed: a share between 0 and 1"),
-        ("experiments.small.training.decay_at", ["3/7", "7/7"], "experiments.small.training.decay_at[1]: '7/7'; allowed: a share between 0 and 1"),
+        ("experiments.small.training.schedule", {"kind": "steps", "factor": 1.5}, "experiments.small.training.schedule.factor: 1.5; allowed: a number > 0 and <= 1"),
+        ("experiments.small.training.schedule", {"kind": "steps", "at": ["9/7"]}, "experiments.small.training.schedule.at[0]: '9/7'; allowed: a share between 0 and 1"),
+        ("experiments.small.training.schedule", {"kind": "steps", "at": ["3/7", "7/7"]}, "experiments.small.training.schedule.at[1]: '7/7'; allowed: a share between 0 and 1"),
+        ("experiments.small.training.optimizer", {"kind": "adamx"}, "experiments.small.training.optimizer.kind: 'adamx' (did you mean adam?); allowed: adam, adamw, sgd"),
+        ("experiments.small.training.optimizer", {"kind": "adam", "momentum": 0.9}, "experiments.small.training.optimizer.momentum: unknown key; allowed: beta1, beta2, epsilon, kind"),
+        ("experiments.small.training.optimizer", {"kind": "adamw", "beta2": 1}, "experiments.small.training.optimizer.beta2: 1; allowed: a number >= 0 and < 1"),
+        ("experiments.small.training.schedule", {"kind": "cosin"}, "experiments.small.training.schedule.kind: 'cosin' (did you mean cosine?); allowed: cosine, steps"),
+        ("experiments.small.training.schedule", {"kind": "cosine", "at": [0.5]}, "experiments.small.training.schedule.at: unknown key; allowed: kind, warmup"),
+        ("experiments.small.training.schedule", {"kind": "steps", "shift": 1}, "experiments.small.training.schedule.shift: 1; allowed: a whole number <= 0"),
+        ("experiments.small.network", {"kind": "small_resnet", "init": "xavier"}, "experiments.small.network.init: 'xavier'; allowed: kaiming, pytorch"),
         # Something else than what is expected
-        ("experiments.small.training.decay_at", ["3:7"], f"experiments.small.training.decay_at[0]: '3:7'; allowed: a number > 0 and < 1 or text like {FRACTION}"),
+        ("experiments.small.training.schedule", {"kind": "steps", "at": ["3:7"]}, f"experiments.small.training.schedule.at[0]: '3:7'; allowed: a number > 0 and < 1 or text like {FRACTION}"),
         ("experiments.small.training.flip", "maybe", "experiments.small.training.flip: 'maybe'; allowed: true or false"),
         ("experiments.small.training.weight_decay", "x", "experiments.small.training.weight_decay: 'x'; allowed: a number >= 0 or a mapping"),
         ("experiments.small.training.normalization", 3, "experiments.small.training.normalization: 3; allowed: a mapping or null"),
@@ -90,7 +97,7 @@ NAME = "expected a letter, then at most 59 letters, digits, - and _"
         ("experiments.small.widths", [1e6], "experiments.small.widths[0]: 1000000; allowed: a number > 0 and <= 100"),
         ("experiments.small.seeds", [10**30], f"experiments.small.seeds[0]: {10**30}; allowed: a whole number >= 0 and <= 4294967295"),
         ("experiments.small.snapshots", [], "experiments.small.snapshots: []; allowed: a whole number >= 1 or a list of one or more different items"),
-        ("experiments.small.training.decay_at", [f"1/{'9' * 5000}"], "experiments.small.training.decay_at[0]: '1/999"),
+        ("experiments.small.training.schedule", {"kind": "steps", "at": [f"1/{'9' * 5000}"]}, "experiments.small.training.schedule.at[0]: '1/999"),
         ("name", "a" * 300, f"name: '{'a' * 199}...; allowed: a letter, then at most 59 letters, digits, - and _"),
     ],
 )  # fmt: skip
@@ -104,7 +111,7 @@ def test_a_mistake_is_one_line_that_names_key_value_and_what_is_allowed(small_co
 
 def test_all_mistakes_are_told_at_once(small_config):
     put(small_config, "experiments.small.losses", ["CEE", "CE", "FLL"])
-    put(small_config, "experiments.small.training.decay_at", ["9/7"])
+    put(small_config, "experiments.small.training.schedule", {"kind": "steps", "at": ["9/7"]})
     put(small_config, "losses.FL.gama", 3)
     with pytest.raises(InputError) as raised:
         configuration.validated(small_config)
@@ -112,7 +119,7 @@ def test_all_mistakes_are_told_at_once(small_config):
         "losses.FL.gama",
         "experiments.small.losses[0]",
         "experiments.small.losses[2]",
-        "experiments.small.training.decay_at[0]",
+        "experiments.small.training.schedule.at[0]",
     ]
 
 
@@ -230,8 +237,8 @@ def test_a_study_without_experiments_is_told_to_have_one(small_config):
 def test_defaults_are_filled_in(small_config):
     config = configuration.validated(small_config)
     experiment = config["experiments"]["small"]
-    assert experiment["training"]["momentum"] == 0.9
-    assert experiment["training"]["decay_at"] == ["3/7", "5/7"]
+    assert experiment["training"]["optimizer"] == {"kind": "sgd", "momentum": 0.9, "nesterov": False}
+    assert experiment["training"]["schedule"]["at"] == ["3/7", "5/7"]
     assert experiment["training"]["clip_norm"] == 2
     assert experiment["share_trunk"] is experiment["keep_snapshots"] is True
     assert config["losses"]["FL"] == {"kind": "focal", "gamma": 3, "reduction": "mean"}
@@ -245,9 +252,9 @@ def test_defaults_are_filled_in(small_config):
 
 
 def test_experiments_take_over_the_defaults_block_key_by_key(small_config):
-    small_config["defaults"] = {"training": {"momentum": 0.5, "batch_size": 7}, "seeds": [9]}
+    small_config["defaults"] = {"training": {"clip_norm": 0.5, "batch_size": 7}, "seeds": [9]}
     experiment = configuration.validated(small_config)["experiments"]["small"]
-    assert experiment["training"]["momentum"] == 0.5
+    assert experiment["training"]["clip_norm"] == 0.5
     assert experiment["training"]["batch_size"] == 100
     assert experiment["seeds"] == [1]
 

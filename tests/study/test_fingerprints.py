@@ -239,7 +239,11 @@ def test_a_kind_counts_for_those_alone_that_name_it(copy):
 
 
 def test_a_helper_counts_for_all_that_import_it(copy):
-    schedule = ("src/equal_losses/training/schedule.py", "epoch >= end", "epoch > end")
+    schedule = (
+        "src/equal_losses/schedules/__init__.py",
+        'training["learning_rate"] *',
+        '2 * training["learning_rate"] *',
+    )
     assert changes(copy, *schedule, TRAIN, CROSS_ENTROPY) and changes(copy, *schedule, TRAIN, FOCAL)
     crop = ("src/equal_losses/training/batches.py", "padding + 1, (2, count)", "padding, (2, count)")
     assert changes(copy, *crop, TRAIN)

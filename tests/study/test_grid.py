@@ -6,11 +6,8 @@ import pytest
 
 from equal_losses.running.errors import InputError
 from equal_losses.study.grid import CHOSEN, Choice, Experiment, Stack, Study
-from equal_losses.training.schedule import decay_epochs, learning_rate
 
 from .studies import SHIPPED, put, shipped
-
-PAPER = {"decay_at": ["3/7", "5/7"], "decay_factor": 0.1, "decay_shift": 0, "learning_rate": 0.1}
 
 
 def small(config: dict, **options) -> Experiment:
@@ -23,23 +20,6 @@ def tuned(config: dict, tuning_seeds: list[int], **options) -> Experiment:
     """The same, at one loss and width, with two candidates for the weight decay."""
     put(config, "experiments.small.training.weight_decay", {"candidates": [0.001, 0.01], "seeds": tuning_seeds})
     return small(config, losses=["CE"], widths=[0.25], **options)
-
-
-# The schedule of the learning rate, by which trunks are cut
-
-
-def test_the_paper_decays_at_three_and_five_sevenths():
-    assert [decay_epochs(epochs, PAPER) for epochs in (100, 200, 400, 800)] == [
-        [42, 71],
-        [85, 142],
-        [171, 285],
-        [342, 571],
-    ]
-    assert [round(learning_rate(epoch, 7, PAPER), 6) for epoch in range(7)] == [0.1, 0.1, 0.1, 0.01, 0.01, 0.001, 0.001]
-
-
-def test_the_released_code_decays_one_epoch_early():
-    assert decay_epochs(800, {**PAPER, "decay_shift": -1}) == [341, 570]
 
 
 # Runs
@@ -62,7 +42,7 @@ def test_settings_are_the_options_of_what_a_run_is_made_of(small_config):
     run = small(small_config).runs[-1]
     assert run.settings == {
         "loss": {"kind": "focal", "gamma": 3, "reduction": "mean"},
-        "network": {"kind": "small_resnet", "stem_stride": 1, "width": 0.5},
+        "network": {"kind": "small_resnet", "stem_stride": 1, "init": "kaiming", "width": 0.5},
         "head": {"kind": "linear"},
         "epochs": 7,
         "seed": 1,
@@ -115,6 +95,14 @@ def test_a_job_asks_for_a_gpu_unless_it_computes_on_the_cpu(small_config, device
 )
 def test_trunks_end_where_runs_part(small_config, epochs, ends):
     assert small(small_config, epochs=epochs).trunk_ends == ends
+
+
+@pytest.mark.parametrize(("warmup", "ends"), [(0, []), (2, [2])])
+def test_under_a_cosine_budgets_share_the_warmup_alone(small_config, warmup, ends):
+    put(small_config, "experiments.small.training.schedule", {"kind": "cosine", "warmup": warmup})
+    experiment = small(small_config, epochs=[7, 14])
+    assert experiment.trunk_ends == ends
+    assert [training.own_epochs for training in experiment.trainings[:2]] == [7 - warmup, 14 - warmup]
 
 
 def test_runs_share_nothing_where_they_are_told_not_to(small_config):

@@ -55,11 +55,13 @@ EVERYTHING = {"run", "features", "metrics", "runs", "alignment", "equivalence", 
         (f"{SMALL}.snapshots", 4),
         (f"{TRAINING}.batch_size", 99),
         (f"{TRAINING}.learning_rate", 0.2),
-        (f"{TRAINING}.momentum", 0.8),
+        (f"{TRAINING}.optimizer", {"kind": "sgd", "momentum": 0.8}),
+        (f"{TRAINING}.optimizer", {"kind": "adam"}),
         (f"{TRAINING}.weight_decay", 0.1),
-        (f"{TRAINING}.decay_at", ["1/2"]),
-        (f"{TRAINING}.decay_factor", 0.2),
-        (f"{TRAINING}.decay_shift", -1),
+        (f"{TRAINING}.schedule", {"kind": "steps", "at": ["1/2"]}),
+        (f"{TRAINING}.schedule", {"kind": "steps", "factor": 0.2}),
+        (f"{TRAINING}.schedule", {"kind": "steps", "shift": -1}),
+        (f"{TRAINING}.schedule", {"kind": "cosine"}),
         (f"{TRAINING}.clip_norm", None),
         (f"{TRAINING}.precision", "tf32"),
         (f"{TRAINING}.crop_padding", 2),
@@ -171,7 +173,7 @@ def test_a_number_is_the_same_however_it_is_written(small_config, path, one, sam
 
 def test_a_default_is_the_same_written_or_not(small_config):
     before = of_loss(steps_of(small_config), "CE")
-    assert of_loss(after(small_config, f"{TRAINING}.momentum", 0.9), "CE") == before
+    assert of_loss(after(small_config, f"{TRAINING}.optimizer", {"kind": "sgd", "momentum": 0.9}), "CE") == before
 
 
 @pytest.mark.parametrize(("with_mse", "missing"), [(False, {"mse_bias"}), (True, set())])

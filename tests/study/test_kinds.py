@@ -9,7 +9,17 @@ import pytest
 
 from equal_losses.study import kinds
 
-PACKAGES = ("losses", "heads", "networks", "datasets", "figures.experiment", "figures.theory", "theory.steps")
+PACKAGES = (
+    "losses",
+    "heads",
+    "networks",
+    "datasets",
+    "optimizers",
+    "schedules",
+    "figures.experiment",
+    "figures.theory",
+    "theory.steps",
+)
 
 
 @pytest.fixture

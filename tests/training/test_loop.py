@@ -16,7 +16,7 @@ from equal_losses.training.loop import build_network, mean_loss, train
 from equal_losses.training.numerics import as_called, reproducible, resolve_device
 from equal_losses.training.state import TrainingState, load_states, save_states
 
-from .runs import CPU, bits, perceptron, run, states_of, trained
+from .runs import CPU, OTHER_OPTIMIZERS, bits, perceptron, run, states_of, trained
 
 LEARNING = {"batch_size": 20, "crop_padding": 0, "flip": False}
 
@@ -60,6 +60,13 @@ def test_a_training_that_stops_and_goes_on_ends_with_the_same_bits(digits, whole
     (state,) = load_states(path)
     *_, resumed = [state, *states_of(run(), digits, start=state)]
     assert bits(resumed) == bits(whole)
+
+
+@pytest.mark.parametrize("optimizer", OTHER_OPTIMIZERS)
+def test_whatever_an_optimiser_keeps_goes_on_to_the_same_bits(digits, tmp_path, optimizer):
+    path, settings = tmp_path / "state.safetensors", run(**OTHER_OPTIMIZERS[optimizer])
+    save_states(path, [trained(settings, digits, until=3)])
+    assert bits(trained(settings, digits, start=load_states(path)[0])) == bits(trained(settings, digits))
 
 
 def test_runs_of_different_budgets_are_identical_until_the_first_decay(digits):
@@ -124,7 +131,7 @@ def test_two_steps_are_the_papers_sgd(digits):
                 parameter.data -= 0.1 * velocity[name]
     state = trained(settings, digits, until=2)
     for name, parameter in network.named_parameters():
-        torch.testing.assert_close(state.momentum[name], velocity[name], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(state.optimizer[f"momentum_buffer/{name}"], velocity[name], rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(state.weights[name], parameter.detach(), rtol=1e-4, atol=1e-5)
 
 

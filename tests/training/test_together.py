@@ -10,7 +10,7 @@ from equal_losses.running.errors import InputError
 from equal_losses.training import stacking, together
 from equal_losses.training.state import TrainingState, load_states, save_states
 
-from .runs import TIMED, bits, largest_difference, run, trained, trained_together
+from .runs import OTHER_OPTIMIZERS, TIMED, bits, largest_difference, run, trained, trained_together
 
 
 def members(**changes) -> dict[str, dict]:
@@ -32,6 +32,19 @@ def test_trainings_as_one_are_the_trainings_alone(digits, float64, clip_norm):
         for row, others in zip(own.history, other.history, strict=True):
             timed = dict.fromkeys(TIMED, 0)
             assert {**row, **timed} == pytest.approx({**others, **timed}, rel=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", OTHER_OPTIMIZERS)
+def test_whatever_the_optimiser_they_are_the_trainings_alone_and_go_on_with_the_same_bits(
+    digits, float64, tmp_path, optimizer
+):
+    path, settings = tmp_path / "states.safetensors", members(**OTHER_OPTIMIZERS[optimizer])
+    states = trained_together(settings, digits, until=3)
+    for own, alone in zip(states, settings.values(), strict=True):
+        assert largest_difference(own, trained(alone, digits, until=3)) < 1e-9
+    save_states(path, trained_together(settings, digits, until=2))
+    resumed = trained_together(settings, digits, start=load_states(path), until=3)
+    assert list(map(bits, resumed)) == list(map(bits, states))
 
 
 @pytest.mark.parametrize("count", [3, 1], ids=["three", "what is left over for the last stack"])

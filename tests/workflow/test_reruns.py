@@ -87,7 +87,7 @@ def test_a_changed_parameter_of_the_focal_loss_is_the_focal_runs_and_its_theory(
 
 
 def test_a_changed_schedule_is_every_training(study):
-    study.config["experiments"]["small"]["training"]["decay_factor"] = 0.2
+    study.config["experiments"]["small"]["training"]["schedule"] = {"kind": "steps", "factor": 0.2}
     assert study.to_do() == runs() | SUMMARY | ALIGNMENT
 
 

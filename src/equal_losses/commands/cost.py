@@ -25,8 +25,9 @@ from equal_losses.training.loop import assembled
 
 # Forward and backward pass together cost three forward passes: the backward pass has two products for each one.
 TRAINING_FACTOR = 3
-# A training state holds weights, momentum and the best weights.
-STATE_COPIES = 3
+# A training state holds the weights and the best ones, and what the optimiser keeps of them.
+STATE_WEIGHTS = 2
+OPTIMIZER_BUFFERS = 2  # where a kind does not say
 # Seconds of a job that trains or takes features before and after what it computes: on the machine of
 # docs/performance.md, and on slower ones.
 JOB_SECONDS = (2, 6)
@@ -131,8 +132,10 @@ def _temporary_copies(training: Run | Stack, kept: bool) -> int:
     """
     trunk, epochs = training.trunk, training.snapshot_epochs
     own = [epoch for epoch in epochs if trunk is None or epoch > trunk.to]
-    waiting = len(own) + (len(trunk.snapshot_epochs) if trunk else 0) + STATE_COPIES * (KEPT + (trunk is not None))
-    return len(training.members) * (waiting + max(STATE_COPIES, 0 if kept else len(epochs)))
+    optimizer = training.experiment.config["training"]["optimizer"]["kind"]
+    state = STATE_WEIGHTS + (kinds.constant("optimizers", optimizer, "BUFFERS") or OPTIMIZER_BUFFERS)
+    waiting = len(own) + (len(trunk.snapshot_epochs) if trunk else 0) + state * (KEPT + (trunk is not None))
+    return len(training.members) * (waiting + max(state, 0 if kept else len(epochs)))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@ from torch import nn
 from torchvision.models.resnet import ResNet
 
 
-def from_torchvision(resnet: ResNet, channels: int, stem: str) -> ResNet:
+def from_torchvision(resnet: ResNet, channels: int, stem: str, init: str) -> ResNet:
     """`resnet`, with another first convolution and without its last layer.
 
     Raises:
@@ -16,6 +16,11 @@ def from_torchvision(resnet: ResNet, channels: int, stem: str) -> ResNet:
         resnet.conv1 = nn.Conv2d(channels, inner, 7, stride=2, padding=3, bias=False)
     else:
         raise ValueError(f"stem is {stem!r}; allowed: cifar, imagenet")
-    nn.init.kaiming_normal_(resnet.conv1.weight, mode="fan_out", nonlinearity="relu")
+    if init == "kaiming":
+        nn.init.kaiming_normal_(resnet.conv1.weight, mode="fan_out", nonlinearity="relu")  # torchvision did the others
+    else:
+        for module in resnet.modules():
+            if isinstance(module, nn.Conv2d):
+                module.reset_parameters()
     resnet.fc = nn.Identity()
     return resnet

@@ -1,3 +1,5 @@
+from typing import Literal
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -6,11 +8,14 @@ from equal_losses.networks.network import scaled
 FEATURE_DIMENSION = (64, True)
 
 
-def small_resnet(*, width: float, channels: int, stem_stride: int = 1) -> tuple[nn.Module, int]:
+def small_resnet(
+    *, width: float, channels: int, stem_stride: int = 1, init: Literal["kaiming", "pytorch"] = "kaiming"
+) -> tuple[nn.Module, int]:
     """Three stages of 16, 32 and 64 channels times X = `width`, one basic block each; feature dimension 64 X.
 
     For small images and processors without a GPU: it does without torchvision, whose import takes a second.
-    `stem_stride=2` halves the image in the first convolution and makes everything after it four times cheaper.
+    `stem_stride=2` halves the image in the first convolution and makes everything after it four times cheaper. `init`
+    is as in `wide_resnet50`.
     """
     stages = [scaled(planes, width) for planes in (16, 32, 64)]
     backbone = nn.Sequential(
@@ -24,7 +29,7 @@ def small_resnet(*, width: float, channels: int, stem_stride: int = 1) -> tuple[
         nn.Flatten(),
     )
     for module in backbone.modules():
-        if isinstance(module, nn.Conv2d):
+        if isinstance(module, nn.Conv2d) and init == "kaiming":
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
     return backbone, stages[2]
 

@@ -10,8 +10,8 @@ from itertools import combinations, pairwise
 from pathlib import Path
 
 from equal_losses.running import gpus
+from equal_losses.schedules.steps import decay_epochs
 from equal_losses.study import kinds
-from equal_losses.training.schedule import decay_epochs
 
 # Text that pandas and others take for no text: for a missing value, a truth value or a number.
 NO_NAMES = ("na", "nan", "null", "none", "true", "false", "inf", "infinity")
@@ -85,13 +85,14 @@ def warnings(config: Mapping) -> list[str]:
         lines += _close(f"experiments.{name}.widths", experiment["widths"])
         if isinstance(weight_decay, Mapping):
             lines += _close(f"experiments.{name}.training.weight_decay.candidates", weight_decay["candidates"])
-        for epochs in experiment["epochs"]:
-            ends = decay_epochs(epochs, experiment["training"])
+        schedule = experiment["training"]["schedule"]
+        for epochs in experiment["epochs"] if schedule["kind"] == "steps" else []:
+            ends = decay_epochs(epochs, schedule["at"], schedule["shift"])
             # A decay at an epoch that another one has, or before the first or after the last epoch, is none.
             if any(end in (0, epochs) for end in ends) or any(a == b for a, b in pairwise(sorted(ends))):
                 lines.append(
                     f"experiments.{name}.epochs: {epochs} is too short for its decays, which fall on the ends of the "
-                    f"epochs {', '.join(map(str, ends))}; the learning rate is not what decay_at says"
+                    f"epochs {', '.join(map(str, ends))}; the learning rate is not what the schedule says"
                 )
     return lines
 
@@ -125,6 +126,12 @@ def _experiment(place: str, experiment: Mapping, dataset: Mapping) -> Iterator[s
     for epoch in snapshots if isinstance(snapshots, list) else []:
         if epoch > longest:
             yield f"{place}.snapshots: {epoch}; expected epochs of the longest budget, at most {longest}"
+    warmup, shortest = training["schedule"].get("warmup", 0), min(experiment["epochs"])
+    if warmup >= shortest:
+        yield f"{place}.training.schedule.warmup: {warmup}; expected less than the shortest budget, {shortest}"
+    optimizer = training["optimizer"]
+    if optimizer.get("nesterov") and optimizer["momentum"] == 0:
+        yield f"{place}.training.optimizer.nesterov: True with a momentum of 0; expected false, or a momentum above 0"
     channels, side = _images(dataset)
     for key in ("normalization", "test_normalization"):
         for part, values in (training[key] or {}).items():

@@ -272,7 +272,8 @@ def _with_kind(options: dict, where: str, package: str, common: Iterable[str] = 
     _one_of(options["kind"], kinds.kinds(package), f"{where}.kind")
     schemas = kinds.schemas(package, options["kind"])
     parameters = {
-        key: schemas.get(key, {}) | ({} if default is kinds.REQUIRED else {"default": default})
+        key: schemas.get(key, {})
+        | ({} if default is kinds.REQUIRED else {"default": list(default) if isinstance(default, tuple) else default})
         for key, default in kinds.parameters(package, options["kind"]).items()
         if key not in given
     }
@@ -302,15 +303,20 @@ def _check_experiment(experiment: dict, where: str, config: Mapping, mistakes: _
     for index, loss in enumerate(experiment["losses"]):
         with mistakes.noted():
             _one_of(loss, config["losses"], f"{where}.losses[{index}]")
-    for index, share in enumerate(experiment["training"]["decay_at"]):
-        if Fraction(str(share)) >= 1:
-            mistakes.append(f"{where}.training.decay_at[{index}]: {share!r}; allowed: a share between 0 and 1")
+    training, place = experiment["training"], f"{where}.training"
+    with mistakes.noted():
+        training["optimizer"] = _with_kind(training["optimizer"], f"{place}.optimizer", "optimizers")
+    with mistakes.noted():
+        training["schedule"] = _with_kind(training["schedule"], f"{place}.schedule", "schedules")
+        for index, share in enumerate(training["schedule"].get("at", [])):
+            if Fraction(str(share)) >= 1:
+                mistakes.append(f"{place}.schedule.at[{index}]: {share!r}; allowed: a share between 0 and 1")
     for index, figure in enumerate(experiment["figures"]):
         with mistakes.noted():
             _one_of(figure, kinds.kinds("figures.experiment"), f"{where}.figures[{index}]")
             for table in kinds.arguments("figures.experiment", figure):
                 _one_of(table, TABLES, f"{where}.figures[{index}]: {figure}, parameter of the function")
-    if experiment["stack"] > 1 and isinstance(experiment["training"]["weight_decay"], Mapping):
+    if experiment["stack"] > 1 and isinstance(training["weight_decay"], Mapping):
         mistakes.append(
             f"{where}.stack: {experiment['stack']}; allowed with candidates for training.weight_decay: 1, because what "
             f"is trained as one has one weight decay"

@@ -12,9 +12,9 @@ from functools import cached_property
 from itertools import combinations, product
 from typing import ClassVar
 
+from equal_losses.schedules import first_decay
 from equal_losses.study import configuration, kinds
 from equal_losses.theory.cases import theory_settings
-from equal_losses.training.schedule import first_decay
 
 CHOSEN = "_chosen"  # stands for a weight decay that is known once the candidates are trained
 
@@ -329,7 +329,7 @@ class Stack(Training):
 
 @dataclass(frozen=True)
 class Trunk:
-    """What trainings of several budgets share: the epochs at the first learning rate, to epoch `to`.
+    """What trainings of several budgets share: epochs before the first decay, to epoch `to`.
 
     Attributes:
         longest: the training of the longest budget through it; up to `to` its settings mean the same for each.
@@ -391,6 +391,6 @@ class Choice:
 
 
 def _budgets_through(training: Training, to: int) -> list[int]:
-    """Budgets that go on at the first learning rate at least to epoch `to`."""
+    """Budgets that have their first decay at epoch `to` or later."""
     config = training.experiment.config
     return [epochs for epochs in config["epochs"] if first_decay(epochs, config["training"]) >= to]

@@ -341,9 +341,12 @@ def _trained(training: Run | Stack, settings: str = "settings") -> dict:
 
 
 def _trained_kinds(training: Run | Stack | Trunk) -> Iterator[tuple[str, str]]:
-    """The losses and the network that are trained."""
+    """The losses, the network and what else trains it."""
     yield from (("losses", run.settings["loss"]["kind"]) for run in training.members)
     yield from _network_kinds(training.experiment)
+    yield from (
+        (f"{part}s", training.experiment.config["training"][part]["kind"]) for part in ("optimizer", "schedule")
+    )
 
 
 def _network_kinds(experiment: Experiment) -> Iterator[tuple[str, str]]:

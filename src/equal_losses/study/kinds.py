@@ -1,4 +1,4 @@
-"""Kinds, read from their source without importing them: losses, heads, networks, datasets, figures, steps of theory.
+"""Kinds, read from their source without importing them: losses, heads, optimisers, datasets, figures and more.
 
 A kind is a file of one of these packages with a function of the file's name; the function's keyword-only parameters
 are keys of the configuration.
@@ -74,6 +74,8 @@ def constant(package: str, kind: str, name: str) -> object:
 def _schema(annotation: ast.expr | None) -> dict:
     """What an annotation allows; everything, where it is no number, text, list of one or choice of these."""
     match annotation:
+        case ast.Name(id="Fraction"):
+            return {"type": ["string"], "pattern": "^[1-9][0-9]{0,8}/[1-9][0-9]{0,8}$"}
         case ast.Name(id=name) if name in _TYPES:
             return {"type": [_TYPES[name]]}
         case ast.Constant(value=None):

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from equal_losses import heads, losses, networks
+from equal_losses import heads, losses, networks, optimizers
 from equal_losses.datasets.prepared import PreparedDataset
 from equal_losses.networks.network import Network
 from equal_losses.running.errors import InputError
+from equal_losses.schedules import learning_rate
 from equal_losses.training.batches import EVALUATION_BATCH, DeviceImages, Normalization, shuffled, stream
 from equal_losses.training.numerics import as_called, float32_products_in_tf32
-from equal_losses.training.schedule import learning_rate
 from equal_losses.training.state import TrainingState
 
 
@@ -28,7 +28,7 @@ def train(
 ) -> Iterator[TrainingState]:
     """Train from `start`, or from the beginning, to `until` epochs, or to the end.
 
-    SGD with momentum, weight decay on every parameter, a gradient clipped by its norm and stepwise decays (paper,
+    The optimiser and schedule of the settings, weight decay on every parameter, a gradient clipped by its norm (paper,
     Section 4).
 
     Args:
@@ -55,7 +55,7 @@ def train(
     network.load_state_dict(state.weights)
     network.to(device)
     called = as_called(network, device, compiled=compiled, cuda_graphs=cuda_graphs)
-    optimizer = sgd(network, settings, state.momentum)
+    optimizer = build_optimizer(network, settings, state.optimizer)
 
     for epoch in range(state.epoch, settings["epochs"] if until is None else until):
         started = time.perf_counter()
@@ -68,7 +68,7 @@ def train(
         validated = evaluate(network, loss, validation, normalization)
         seconds_in_all = time.perf_counter() - started
         row = history_row(epoch, rate, trained, validated, seconds_in_all, len(training) / seconds)
-        state = state.after(copies(network.state_dict()), copies(momentum_of(network, optimizer)), row)
+        state = state.after(copies(network.state_dict()), copies(optimizer_tensors(network, optimizer)), row)
         yield state
 
 
@@ -100,29 +100,35 @@ def asking(loss: Callable[..., Tensor], network: Network) -> Callable[..., Tenso
     return value
 
 
-def sgd(network: nn.Module, settings: Mapping, momentum: Mapping[str, Tensor]) -> torch.optim.SGD:
-    """The optimiser of the settings, with the momentum buffers that there are."""
-    optimizer = torch.optim.SGD(
+def build_optimizer(network: nn.Module, settings: Mapping, tensors: Mapping[str, Tensor]) -> torch.optim.Optimizer:
+    """The optimiser of the settings, with what it has kept of the parameters: `optimizer_tensors`, or nothing."""
+    optimizer = optimizers.build(
+        settings["optimizer"],
         network.parameters(),
-        lr=settings["learning_rate"],
-        momentum=settings["momentum"],
+        learning_rate=settings["learning_rate"],
         weight_decay=settings["weight_decay"],
-        fused=True,
     )
-    for name, parameter in network.named_parameters():
-        if name in momentum:
-            buffer = torch.empty_like(parameter).copy_(momentum[name])
-            optimizer.state[parameter]["momentum_buffer"] = buffer
+    parameters = dict(network.named_parameters())
+    for name, tensor in tensors.items():
+        kept, _, of = name.partition("/")
+        parameter = parameters[of]
+        # Laid out as the parameter; a number, such as a count of steps, has no layout.
+        value = torch.empty_like(parameter) if tensor.dim() else torch.empty_like(tensor, device=parameter.device)
+        optimizer.state[parameter][kept] = value.copy_(tensor)
     return optimizer
 
 
-def momentum_of(network: nn.Module, optimizer: torch.optim.SGD) -> dict[str, Tensor]:
-    """The momentum buffers by parameter name."""
-    states = {name: optimizer.state[parameter] for name, parameter in network.named_parameters()}
-    return {name: state["momentum_buffer"] for name, state in states.items() if "momentum_buffer" in state}
+def optimizer_tensors(network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """What the optimiser keeps of the parameters, by its own name of it and the parameter's: "exp_avg/weight"."""
+    return {
+        f"{kept}/{name}": value
+        for name, parameter in network.named_parameters()
+        for kept, value in optimizer.state[parameter].items()
+        if value is not None  # the buffer of a momentum of 0
+    }
 
 
-def set_learning_rate(optimizer: torch.optim.SGD, settings: Mapping, epoch: int) -> float:
+def set_learning_rate(optimizer: torch.optim.Optimizer, settings: Mapping, epoch: int) -> float:
     """Give the optimiser the rate of the epoch, and return it."""
     rate = learning_rate(epoch, settings["epochs"], settings)
     for group in optimizer.param_groups:
@@ -132,7 +138,7 @@ def set_learning_rate(optimizer: torch.optim.SGD, settings: Mapping, epoch: int)
 
 def train_epoch(
     network: Callable[[Tensor], tuple[Tensor, Tensor]],
-    optimizer: torch.optim.SGD,
+    optimizer: torch.optim.Optimizer,
     loss: Callable[..., Tensor],
     batches: Iterable[tuple[Tensor, Tensor]],
     settings: Mapping,

@@ -20,7 +20,7 @@ class TrainingState:
     Attributes:
         epoch: epochs completed.
         weights: parameters and buffers by name.
-        momentum: momentum buffers by parameter name; empty before the first step.
+        optimizer: what the optimiser keeps (see `loop.optimizer_tensors`); empty before the first step.
         best_weights: weights of the epoch with the best validation accuracy; ties go to the earliest.
         best_epoch, best_val_accuracy: that epoch (completed) and its validation accuracy in 0..1.
         history: one row per epoch; see `loop.train`.
@@ -28,18 +28,18 @@ class TrainingState:
 
     epoch: int
     weights: dict[str, Tensor]
-    momentum: dict[str, Tensor] = field(default_factory=dict)
+    optimizer: dict[str, Tensor] = field(default_factory=dict)
     best_weights: dict[str, Tensor] = field(default_factory=dict)
     best_epoch: int = 0
     best_val_accuracy: float = -1.0
     history: list[dict[str, float]] = field(default_factory=list)
 
-    def after(self, weights: dict[str, Tensor], momentum: dict[str, Tensor], row: dict[str, float]) -> TrainingState:
+    def after(self, weights: dict[str, Tensor], optimizer: dict[str, Tensor], row: dict[str, float]) -> TrainingState:
         """The state one epoch later, whose row of the history is `row`."""
         best = (self.best_weights, self.best_epoch, self.best_val_accuracy)
         if row["val_accuracy"] > self.best_val_accuracy:
             best = (weights, self.epoch + 1, row["val_accuracy"])
-        return TrainingState(self.epoch + 1, weights, momentum, *best, [*self.history, row])
+        return TrainingState(self.epoch + 1, weights, optimizer, *best, [*self.history, row])
 
 
 def save_states(path: Path, states: Sequence[TrainingState]) -> None:
@@ -47,7 +47,7 @@ def save_states(path: Path, states: Sequence[TrainingState]) -> None:
     tensors, rest = {}, []
     for index, state in enumerate(states):
         numbers = dict(vars(state))
-        for group in ("weights", "momentum", "best_weights"):
+        for group in ("weights", "optimizer", "best_weights"):
             part = numbers.pop(group)
             if group != "best_weights" or state.best_epoch != state.epoch:
                 tensors |= {f"{index}/{group}/{name}": tensor for name, tensor in part.items()}

@@ -56,7 +56,7 @@ def train_together(
     member_losses = [losses.build(member["loss"]) for member in members.values()]
     loss = partial(_loss_of_each, network, member_losses, [losses.asks(each) for each in member_losses])
     called = as_called(network, device, compiled=compiled, cuda_graphs=cuda_graphs)
-    optimizer = loop.sgd(network.network, settings, stacking.fold([state.momentum for state in states]))
+    optimizer = loop.build_optimizer(network.network, settings, stacking.fold([state.optimizer for state in states]))
 
     for epoch in range(states[0].epoch, settings["epochs"] if until is None else until):
         started = time.perf_counter()
@@ -78,8 +78,8 @@ def train_together(
             for both in zip(trained, validated, strict=True)
         ]
         weights = stacking.unfold(network.network.state_dict(), size)
-        momenta = stacking.unfold(loop.momentum_of(network.network, optimizer), size)
-        states = [state.after(*new) for state, *new in zip(states, weights, momenta, rows, strict=True)]
+        kept = stacking.unfold(loop.optimizer_tensors(network.network, optimizer), size)
+        states = [state.after(*new) for state, *new in zip(states, weights, kept, rows, strict=True)]
         yield states
 
 
