@@ -98,7 +98,7 @@ def read(path: Path) -> dict:
     return json.loads(path.read_text())
 
 
-# A loss, a dataset, a network, a metric, a table, a figure and a claim
+# A loss, an optimiser, a dataset, a network, a metric, a table, a figure and a claim
 
 
 @dataclass(frozen=True)
@@ -169,6 +169,7 @@ def test_the_new_parts_are_what_was_run(extended):
     assert settings["UNIFORM"]["head"] == {"kind": "unbiased"}
     assert settings["TAYLOR"]["loss"] == {"kind": "taylor", "order": 3, "reduction": "mean"}
     assert settings["POLY1"]["loss"] == {"kind": "poly1", "epsilon": 1, "reduction": "mean"}
+    assert settings["TAYLOR"]["optimizer"] == {"kind": "rmsprop", "alpha": 0.99}
     assert settings["TAYLOR"]["network"] == {"kind": "mlp", "depth": 3, "width": 0.5}
     finals = {loss: weights.load(extended.run(loss) / "final.safetensors")[0] for loss in settings}
     shapes = [tuple(tensor.shape) for tensor in finals["TAYLOR"].values() if tensor.ndim == 2]

@@ -1,10 +1,10 @@
 """An exact law of training: what becomes of the sum of the classifier's rows.
 
 Cross entropy, label smoothing and the focal loss do not change when a number is added to all logits of an image, so
-their gradients with respect to the logits sum to zero over the classes. With logits W h + b that makes the loss gradient
-of s, the sum of the rows of W, zero whatever the features are, and that of the sum of the biases too; a clipped gradient
-is a multiple of the gradient. What remains is weight decay: s shrinks as learning rate, weight decay and momentum say,
-whatever the images, their order and the loss. Then the centred and the uncentred form of NC2 become the same.
+their gradients with respect to the logits sum to zero over the classes. With logits W h + b the gradients of the rows
+of W then sum to zero whatever the features are, and so do those of the biases; clipping scales them all alike. What
+remains is weight decay: s, the sum of the rows, shrinks as learning rate, weight decay and momentum say, whatever the
+images, their order and the loss. As s goes, the centred and the uncentred form of NC2 become the same.
 
 The rescaled MSE fixes the logits themselves, and s goes where it wants. Under AdamW, w_k <- (1 - rate decay) w_k - rate
 u_k, the gradients of the rows still sum to zero, but each of their entries is divided by a root of its own, and the sum
