@@ -202,6 +202,15 @@ def test_a_run_without_a_trunk_has_its_own_snapshots_in_between(small_config):
     assert cost_of(experiment).disk_temporary == (snapshots + 3 * states) * weights_of(experiment, 0.25)
 
 
+def test_a_state_under_adam_has_one_copy_of_the_weights_more(small_config):
+    def state(kind: str) -> int:
+        training = {**small_config["experiments"]["small"]["training"], "optimizer": {"kind": kind}}
+        experiment = small(small_config, share_trunk=False, widths=[0.25], epochs=[7], training=training)
+        return cost_of(experiment).disk_temporary
+
+    assert state("adam") == state("adamw") == state("sgd") + (KEPT + 1) * weights_of(small(small_config), 0.25)
+
+
 def test_runs_that_are_trained_as_one_are_in_between_together(small_config):
     assert (
         cost_of(small(small_config, stack=2)).disk_temporary == 2 * cost_of(small(small_config, stack=1)).disk_temporary
