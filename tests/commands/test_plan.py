@@ -70,7 +70,11 @@ def test_the_size_of_the_digits_is_known_beforehand(small_config, digits):
 
 
 def test_a_balanced_subset_has_its_size(small_config):
-    put(small_config, "datasets.digits", {"kind": "fashion_mnist", "per_class": 300, "validation_fraction": 0.1})
+    put(
+        small_config,
+        "datasets.digits",
+        {"kind": "fashion_mnist", "per_class": 300, "test_per_class": 300, "validation_fraction": 0.1},
+    )
     size = size_of(small(small_config))
     assert (size.train, size.val, size.test) == (2700, 300, 3000)
 

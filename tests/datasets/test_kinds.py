@@ -97,7 +97,7 @@ def test_per_class_takes_images_at_even_distances_from_the_first(source):
     expected = np.sort(np.concatenate([indices[[0, 2]] for indices in of_class]))
     np.testing.assert_array_equal(subset.train_images, everything.train_images[expected])
     np.testing.assert_array_equal(subset.train_labels, everything.train_labels[expected])
-    np.testing.assert_array_equal(subset.test_images, everything.test_images)  # no more than there are
+    np.testing.assert_array_equal(subset.test_images, everything.test_images)  # which have a key of their own
 
 
 def test_per_class_beyond_the_training_part_is_named(source):
@@ -174,17 +174,20 @@ def test_per_class_below_one_is_named(tmp_path, per_class):
         datasets.load("mnist")(root=str(tmp_path), per_class=per_class)
 
 
-def test_per_class_cuts_the_test_part_to_as_many(tmp_path):
+def test_test_per_class_takes_images_of_the_test_part_alone(tmp_path):
     tiny.write_mnist(tmp_path, per_class=5, test_per_class=4)
-    images = datasets.load("mnist")(root=str(tmp_path), per_class=2)
+    images = datasets.load("mnist")(root=str(tmp_path), test_per_class=2)
     assert images.test_images[:, 5, 5, 0].tolist() == [*range(10), *range(20, 30)]
+    assert len(images.train_images) == 50
 
 
-def test_per_class_leaves_the_test_part_balanced(tmp_path):
-    tiny.write_image_folder(tmp_path / "train", count=4)
-    tiny.write_image_folder(tmp_path / "test", count=3)
-    (tmp_path / "test" / "dog" / "1.png").unlink()
-    assert datasets.load("image_folder")(root=str(tmp_path), size=8, per_class=3).test_labels.tolist() == [0, 0, 1, 1]
+def test_test_per_class_beyond_the_test_part_is_named(source):
+    if source.read().test_images is None:
+        with fails(f"test_per_class: 2; {source.root} has no folder test; expected null"):
+            source.read(test_per_class=2)
+    else:
+        with fails("test_per_class: 2; class "):
+            source.read(test_per_class=2)
 
 
 def test_the_digits_are_1797_grey_images_over_the_whole_range_of_bytes():

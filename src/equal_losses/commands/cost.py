@@ -171,8 +171,8 @@ def dataset_size(experiment: Experiment, manifest: Path) -> DatasetSize:
         )
     train, test, height, width, channels = size
     classes = kinds.constant("datasets", options["kind"], "CLASSES")
-    if options.get("per_class") is not None:
-        train, test = (min(images, options["per_class"] * classes) for images in (train, test))
+    chosen = (options.get(key) for key in ("per_class", "test_per_class"))
+    train, test = (all_ if each is None else each * classes for all_, each in zip((train, test), chosen, strict=True))
     if options["test_fraction"] is not None:
         test = math.ceil(train * options["test_fraction"])
         train -= test

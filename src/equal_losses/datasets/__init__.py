@@ -7,9 +7,9 @@ several have:
   need not be the published ones (a cut or corrected version is welcome), so what is checked is their form: shapes,
   lengths, labels and classes, by which a truncated file is caught. Without `root` the files are downloaded to
   `results/downloads/<kind>`, and checked against the published MD5 sums at every use.
-- `per_class`: a balanced subset: that many images of each class of the training part, and as many of each class of the
-  test part or, where a class has fewer there, as many as the smallest class has. They are taken at even distances, from
-  the first on, from the images of the class in the order of the source; chance plays no part.
+- `per_class`, `test_per_class`: a balanced subset of the training part or of the test part: that many images of each
+  class. They are taken at even distances, from the first on, from the images of the class in the order of the source;
+  chance plays no part.
 
 It raises InputError where a file is missing, truncated, unreadable or not what it should be, or the download fails.
 

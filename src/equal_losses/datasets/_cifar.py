@@ -32,8 +32,8 @@ class Cifar:
         place = self._place(Path(root).expanduser())
         return sorted(path for path in (place, *(place / name for name in self._names)) if path.is_file())
 
-    def read(self, root: str | None, per_class: int | None) -> Images:
-        """All images, or a balanced subset."""
+    def read(self, root: str | None, per_class: int | None, test_per_class: int | None) -> Images:
+        """All images, or balanced subsets."""
         if root is None:
             # torchvision knows where the archive is; its own loader would unpickle whatever it finds there.
             from torchvision import datasets
@@ -53,14 +53,14 @@ class Cifar:
                 f"{place / self.meta}: no {self.names_key} of the right form; expected {self.classes} names"
             )
 
-        def part(names: tuple[str, ...], which: str) -> tuple[np.ndarray, np.ndarray]:
+        def part(names: tuple[str, ...], which: str, per_class: int | None) -> tuple[np.ndarray, np.ndarray]:
             batches = [self._batch(contents[name], place / name) for name in names]
             images, labels = map(np.concatenate, zip(*batches, strict=True))
             indices = chosen(labels, classes, per_class, place, which)
             # An image is 1,024 bytes of red, as many of green and as many of blue.
             return np.ascontiguousarray(images[indices].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)), labels[indices]
 
-        return Images(*part(self.train, "training"), *part((self.test,), "test"), classes)
+        return Images(*part(self.train, "training", per_class), *part((self.test,), "test", test_per_class), classes)
 
     @property
     def _names(self) -> tuple[str, ...]:

@@ -36,13 +36,14 @@ def folder_at(root: str | None) -> Path:
     return folder
 
 
-def chosen(labels: np.ndarray, classes: list[str], per_class: int | None, where: object, part: str) -> np.ndarray:
+def chosen(labels: np.ndarray, classes: list[str], count: int | None, where: object, part: str) -> np.ndarray:
     """Indices of the images to take, ascending: all, or a balanced subset (see `equal_losses.datasets`).
 
     Args:
         labels: N, whole numbers.
+        count: of each class; None takes all.
         where: what the messages call the source.
-        part: "training", which has to have `per_class` images of each class, or "test".
+        part: "training" or "test", which has to have so many images of each class.
 
     Raises:
         InputError: for a label that is none of 0..K-1, a class without images, or too large a subset.
@@ -54,12 +55,12 @@ def chosen(labels: np.ndarray, classes: list[str], per_class: int | None, where:
     fewest, smallest = int(counts.min()), classes[int(np.argmin(counts))]
     if fewest == 0:
         raise InputError(f"{where}: class {smallest!r} has no image in the {part} part; expected one or more")
-    if per_class is None:
+    if count is None:
         return np.arange(len(labels))
-    if per_class < 1:
-        raise InputError(f"per_class: {per_class}; allowed: a whole number >= 1 or null")
-    if part == "training" and per_class > fewest:
-        raise InputError(f"per_class: {per_class}; class {smallest!r} of {where} has {fewest}; allowed: up to {fewest}")
-    count = min(per_class, fewest)
+    key = "per_class" if part == "training" else "test_per_class"
+    if count < 1:
+        raise InputError(f"{key}: {count}; allowed: a whole number >= 1 or null")
+    if count > fewest:
+        raise InputError(f"{key}: {count}; class {smallest!r} of {where} has {fewest}; allowed: up to {fewest}")
     of_class = [np.flatnonzero(labels == label) for label in range(len(classes))]
     return np.sort(np.concatenate([indices[np.arange(count) * len(indices) // count] for indices in of_class]))

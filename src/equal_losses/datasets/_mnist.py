@@ -19,11 +19,13 @@ def files(published: str, root: str) -> list[Path]:
     return sorted(path for path in _paths(published, Path(root).expanduser()) if path.is_file())
 
 
-def read(kind: str, published: str, classes: list[str], root: str | None, per_class: int | None) -> Images:
-    """All images, or a balanced subset."""
+def read(
+    kind: str, published: str, classes: list[str], root: str | None, per_class: int | None, test_per_class: int | None
+) -> Images:
+    """All images, or balanced subsets."""
     paths = _downloaded(kind, published) if root is None else _paths(published, folder_at(root))
 
-    def part(images_path: Path, labels_path: Path, which: str) -> tuple[np.ndarray, np.ndarray]:
+    def part(images_path: Path, labels_path: Path, which: str, per_class: int | None) -> tuple[np.ndarray, np.ndarray]:
         images = _read_idx(images_path, 3)
         labels = _read_idx(labels_path, 1).astype(np.int64)
         if len(images) != len(labels):
@@ -31,7 +33,7 @@ def read(kind: str, published: str, classes: list[str], root: str | None, per_cl
         indices = chosen(labels, classes, per_class, labels_path, which)
         return images[indices][..., None], labels[indices]
 
-    train, test = part(*paths[:2], "training"), part(*paths[2:], "test")
+    train, test = part(*paths[:2], "training", per_class), part(*paths[2:], "test", test_per_class)
     if train[0].shape[1:] != test[0].shape[1:]:
         sizes = [" x ".join(map(str, images.shape[1:3])) for images, _ in (train, test)]
         raise InputError(f"{paths[2]}: images of {sizes[1]}; expected {sizes[0]}, as in {paths[0].name}")

@@ -17,9 +17,9 @@ _SOURCE = Cifar(
 files = _SOURCE.files
 
 
-def cifar10(*, root: str | None = None, per_class: int | None = None) -> Images:
+def cifar10(*, root: str | None = None, per_class: int | None = None, test_per_class: int | None = None) -> Images:
     """CIFAR10 (Krizhevsky 2009): 50,000 training and 10,000 test images, 32 x 32, RGB, 10 classes.
 
     `root` has `cifar-10-batches-py/`, or its files, or `cifar-10-python.tar.gz`.
     """
-    return _SOURCE.read(root, per_class)
+    return _SOURCE.read(root, per_class, test_per_class)

@@ -17,9 +17,9 @@ _SOURCE = Cifar(
 files = _SOURCE.files
 
 
-def cifar100(*, root: str | None = None, per_class: int | None = None) -> Images:
+def cifar100(*, root: str | None = None, per_class: int | None = None, test_per_class: int | None = None) -> Images:
     """CIFAR100 (Krizhevsky 2009): 50,000 training and 10,000 test images, 32 x 32, RGB, 100 (fine) classes.
 
     `root` has `cifar-100-python/`, or its files, or `cifar-100-python.tar.gz`.
     """
-    return _SOURCE.read(root, per_class)
+    return _SOURCE.read(root, per_class, test_per_class)

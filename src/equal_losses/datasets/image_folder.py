@@ -9,7 +9,7 @@ CHANNELS = 3
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
 
-def image_folder(*, root: str, size: int, per_class: int | None = None) -> Images:
+def image_folder(*, root: str, size: int, per_class: int | None = None, test_per_class: int | None = None) -> Images:
     """Your own images, RGB, in one folder per class, whose name is the folder's.
 
     The class folders are in `root/train` and `root/test`, or in `root` itself; then there is no test part, and
@@ -32,12 +32,17 @@ def image_folder(*, root: str, size: int, per_class: int | None = None) -> Image
         where = parts[0] if name in classes else parts[-1]
         raise InputError(f"class {name!r}: only in {where}; expected the same class folders in train and test")
     train = _read(parts[0], classes, size, per_class, "training")
-    test = _read(parts[1], classes, size, per_class, "test") if len(parts) == 2 else (None, None)
+    if len(parts) == 2:
+        test = _read(parts[1], classes, size, test_per_class, "test")
+    elif test_per_class is None:
+        test = None, None
+    else:
+        raise InputError(f"test_per_class: {test_per_class}; {folder} has no folder test; expected null")
     return Images(*train, *test, classes)
 
 
 def files(root: str) -> list[Path]:
-    """All images of all classes; `per_class` reads some of them."""
+    """All images of all classes; `per_class` and `test_per_class` read some of them."""
     parts = _parts(Path(root).expanduser())
     return sorted(path for part in parts for folder in _class_folders(part) for path in _images(folder))
 

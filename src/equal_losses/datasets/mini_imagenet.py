@@ -1,4 +1,5 @@
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,9 @@ _PICKLES = tuple(f"mini-imagenet-cache-{part}.pkl" for part in ("train", "val", 
 _TABLES = tuple(f"{part}.csv" for part in ("train", "val", "test"))
 
 
-def mini_imagenet(*, root: str, size: int = 84, per_class: int | None = None) -> Images:
+def mini_imagenet(
+    *, root: str, size: int = 84, per_class: int | None = None, test_per_class: int | None = None
+) -> Images:
     """miniImageNet (Vinyals et al. 2016, in the selection of Ravi and Larochelle 2017): 100 classes, RGB.
 
     Its 64 training, 16 validation and 20 test classes are a few-shot learner's; here they are one set of 100 classes,
@@ -43,13 +46,14 @@ def mini_imagenet(*, root: str, size: int = 84, per_class: int | None = None) ->
     if set(counts) != {600}:
         print(f"{folder}: {min(counts)} to {max(counts)} images per class, not 600; the last sixth are the test part")
 
-    def part(indices: list[np.ndarray], which: str) -> tuple[np.ndarray, np.ndarray]:
+    def part(indices: Sequence[np.ndarray], which: str, per_class: int | None) -> tuple[np.ndarray, np.ndarray]:
         labels = np.repeat(np.arange(CLASSES), [len(of_class) for of_class in indices])
         taken = chosen(labels, classes, per_class, folder, which)
         return read_images([images[i] for i in np.concatenate(indices)[taken]], size, folder), labels[taken]
 
     parts = [np.split(members[name], [count - count // 6]) for name, count in zip(classes, counts, strict=True)]
-    return Images(*part([train for train, _ in parts], "training"), *part([test for _, test in parts], "test"), classes)
+    train, test = zip(*parts, strict=True)
+    return Images(*part(train, "training", per_class), *part(test, "test", test_per_class), classes)
 
 
 def files(root: str) -> list[Path]:
