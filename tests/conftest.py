@@ -47,6 +47,7 @@ experiments:
     snapshots: 3
 theory:
   minimise: {sizes: [{classes: 3, samples: 2, dim: 4}], strengths: [0.3], seeds: [0]}
+  conjecture: {sizes: [{classes: 3, samples: 2, dim: 4}], starts: 1}
   descent: {classes: 3, samples: 2, dim: 4, iterations: 200, checkpoints: 5}
   landscape: [{classes: 3, samples: 2, dim: 5, strength: 0.02, starts: 3}]
   contrastive_property: {classes: [3], samples: 50}

@@ -20,14 +20,14 @@ LOSSES = ("CE", "FL", "MSE")
 THRESHOLDS = yaml.safe_load((CONFIG / "demo.yaml").read_text())["evidence"]
 STATEMENTS = pd.DataFrame(
     [
-        ("margin as in closed form", "Theorem 1", "CE", 80, 1e-13, 1e-5, True),
-        ("all norms equal", "Theorem 1", "CE", 80, 1e-9, 1e-5, True),
-        ("t* unique for every c", "Definition 1", "FL", 10, 0.1, np.nan, False),
-        ("curvature, K = 3, K c = 0.1", "derived in ufm", "CE", 3, 1e-9, 1e-6, True),
-        ("curvature, K = 10, K c = 0.1", "derived in ufm", "CE", 3, 1e-9, 1e-6, True),
-        ("convex where p >= 0.21", "Section 3.2", np.nan, 4, 0.0, np.nan, True),
+        ("margin as in closed form", "Theorem 1", "CE", 80, 1e-13, 1e-5, True, None),
+        ("all norms equal", "Theorem 1", "CE", 80, 1e-9, 1e-5, True, "margin 5.3"),
+        ("t* unique for every c", "Definition 1", "FL", 10, 0.1, np.nan, False, None),
+        ("curvature, K = 3, K c = 0.1", "derived in ufm", "CE", 3, 1e-9, 1e-6, True, None),
+        ("curvature, K = 10, K c = 0.1", "derived in ufm", "CE", 3, 1e-9, 1e-6, True, None),
+        ("convex where p >= 0.21", "Section 3.2", np.nan, 4, 0.0, np.nan, True, None),
     ],
-    columns=["claim", "source", "loss", "cases", "largest_error", "tolerance", "supported"],
+    columns=["claim", "source", "loss", "cases", "largest_error", "tolerance", "supported", "numbers"],
 )
 
 
@@ -209,7 +209,8 @@ def test_what_the_paper_does_not_state_is_called_so(theorems):
 
 
 def test_a_theorem_comes_with_its_largest_error(theorems):
-    assert theorems.loc["Theorem 1", "numbers"] == "2 statements, 160 cases; largest error 1.0e-09, tolerance 1e-05"
+    numbers = "2 statements, 160 cases; largest error 1.0e-09, tolerance 1e-05; margin 5.3"
+    assert theorems.loc["Theorem 1", "numbers"] == numbers
 
 
 def test_a_statement_that_fails_is_named(theorems):

@@ -25,7 +25,9 @@ def test_figures_are_drawn_from_the_tables_that_they_name(kind):
     assert_legible(drawn)
 
 
-@pytest.mark.parametrize("kind", ["contrastive_property", "geometry", "margin_regularisation", "ufm_descent"])
+@pytest.mark.parametrize(
+    "kind", ["contrastive_property", "geometry", "margin_regularisation", "margins", "ufm_descent"]
+)
 def test_figures_of_24_losses_can_be_read(kind):
     parts = []
     for table in (tables()[name] for name in arguments(PACKAGE, kind)):

@@ -10,6 +10,7 @@ import yaml
 from equal_losses.running.errors import InputError
 from equal_losses.running.sources import ROOT
 from equal_losses.study import configuration, kinds
+from equal_losses.study.grid import Study
 
 from .studies import SHIPPED, put, shipped
 
@@ -225,10 +226,15 @@ def test_a_name_ends_where_its_letters_end(small_config):
         configuration.validated(small_config)
 
 
-def test_a_study_without_experiments_is_told_to_have_one(small_config):
-    small_config["experiments"] = {"small": None}
-    with pytest.raises(InputError, match=r"^experiments: empty; expected one or more"):
+def test_a_study_without_losses_is_told_to_have_one(small_config):
+    small_config["losses"] = {}
+    with pytest.raises(InputError, match=r"^losses: empty; expected one or more"):
         configuration.validated(small_config)
+
+
+def test_a_study_may_be_the_theory_alone(small_config):
+    small_config["experiments"], small_config["datasets"] = {}, {}
+    assert Study(small_config).theory["losses"]
 
 
 # What is filled in

@@ -39,6 +39,11 @@ def test_a_statement_has_its_largest_error(by_claim):
     assert by_claim.loc[("NC2 under a penalised bias", "MSE"), "largest_error"] < 1e-8
 
 
+def test_the_conjecture_has_its_numbers_predicted_beside_computed(by_claim):
+    numbers = by_claim.loc[("the global minimisers are neural collapse", "CE"), "numbers"]
+    assert "margin 5.283204, predicted 5.283204; ||w||^2 3.962403, predicted 3.962403" in numbers
+
+
 def test_no_rows_are_no_statements():
     stated = statements({table: pd.DataFrame() for table in kinds("theory.steps")})
     assert stated.empty
@@ -52,6 +57,7 @@ def test_no_rows_are_no_statements():
         ("minima", "nc2", -1e-3, "NC2 = 0"),
         ("minima", "nc1", math.nan, "NC1 = 0"),
         ("minima", "certificate", 1.1, "certificate at most 1 at the minimum"),
+        ("conjecture", "collapses", False, "the global minimisers are neural collapse"),
         ("descent", "nc3", 1e-3, "NC3 = 0 at the end of gradient descent"),
         ("starts", "is_global", False, "random starts end at the global value, K = 3, K c = 0.1"),
         ("critical_points", "nullity", 3.0, "Hessian nullity at the minimum"),

@@ -92,3 +92,19 @@ def test_a_case_that_cannot_be_computed_is_named():
     with np.errstate(all="ignore"), pytest.raises(InputError) as error:
         steps.tables(theory_settings(study))
     assert str(error.value).startswith("theory, descent of CE: step is 100: gradient descent diverged")
+
+
+@pytest.mark.parametrize(
+    "loss, collapses, theorem_1",
+    [
+        ({"kind": "cross_entropy"}, True, "any lambda_b"),
+        ({"kind": "weston_watkins"}, True, "any lambda_b"),  # proved, though its kinks stop a descent
+        ({"kind": "gce"}, True, "no bias"),  # found from random starts
+        ({"kind": "top_k"}, False, "nowhere"),
+        ({"kind": "logit_norm"}, False, "nowhere"),
+    ],
+)
+def test_the_conjecture_is_decided(loss, collapses, theorem_1):
+    case = {"classes": 4, "samples": 5, "dim": 7, "strength": 0.02, "penalty_ratio": 5, "starts": 2, "seed": 0}
+    (row,) = steps.load("conjecture")({**case, "loss": {"name": "L", **loss}})
+    assert (row["collapses"], row["theorem_1"]) == (collapses, theorem_1)

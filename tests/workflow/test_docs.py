@@ -256,7 +256,7 @@ def test_the_keys_of_the_new_loss_are_checked(extended, keys, message):
 
 
 SUMMARY = {"collect": 1, "table": 3, "align_features": 1, "figure": 2, "claims": 1, "page": 1, "all": 1}
-THEORY = {"theory_tables": 1, "theory_figure": 7}
+THEORY = {"theory_tables": 1, "theory_figure": 8}
 
 
 @pytest.mark.parametrize(

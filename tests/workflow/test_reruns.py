@@ -49,15 +49,15 @@ THEORY_TABLES = {
     f"studies/small/theory/tables/{name}"
     for name in (
         *("bias_sweep", "closed_forms", "critical_points", "curves", "definition", "descent", "focal_convexity"),
-        *("geometry", "minima", "starts", "statements"),
+        *("conjecture", "geometry", "minima", "starts", "statements"),
     )
 }
 # What is made in the theory, all tables at once, and what comes of it.
 THEORY = {
     *THEORY_TABLES,
     *(f"studies/small/theory/figures/{name}" for name in ("contrastive_property", "focal_convexity", "focal_tie")),
-    *(f"studies/small/theory/figures/{name}" for name in ("geometry", "margin_regularisation", "random_starts")),
-    "studies/small/theory/figures/ufm_descent",
+    *(f"studies/small/theory/figures/{name}" for name in ("geometry", "margin_regularisation", "margins")),
+    *(f"studies/small/theory/figures/{name}" for name in ("random_starts", "ufm_descent")),
     *PRODUCT,
 }
 

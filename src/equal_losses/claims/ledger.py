@@ -70,6 +70,7 @@ def _theorems(statements: pd.DataFrame) -> Iterator[tuple]:
         if len(measured):
             worst = measured.loc[measured["largest_error"].idxmax()]
             numbers += f"; largest error {worst['largest_error']:.1e}, tolerance {worst['tolerance']:g}"
+        numbers = "; ".join([numbers, *rows["numbers"].dropna()])
         for _, row in rows[~supported].iterrows():
             error = f"{row['largest_error']:.0%} of cases against it"
             if not np.isnan(row["tolerance"]):

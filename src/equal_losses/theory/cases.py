@@ -21,7 +21,7 @@ def theory_settings(config: Mapping) -> dict:
     for name in section["losses"] or ():
         if name not in losses:
             raise InputError(f"theory.losses: {name!r}; allowed, of logits alone: {', '.join(losses)}")
-    lists = {f"theory.{part}.sizes": section[part]["sizes"] for part in ("minimise", "bias_sweep")}
+    lists = {f"theory.{part}.sizes": section[part]["sizes"] for part in ("minimise", "bias_sweep", "conjecture")}
     lists["theory.landscape"] = section["landscape"]
     sizes = {f"{place}[{index}]": size for place, entries in lists.items() for index, size in enumerate(entries)}
     for place, size in {**sizes, "theory.descent": section["descent"]}.items():
@@ -42,7 +42,9 @@ def cases(settings: Mapping) -> dict[str, list[dict]]:
     Args:
         settings: as `theory_settings` returns them.
     """
-    losses, minimise, bias_sweep = (settings[part] for part in ("losses", "minimise", "bias_sweep"))
+    losses, minimise, bias_sweep, conjecture = (
+        settings[part] for part in ("losses", "minimise", "bias_sweep", "conjecture")
+    )
     contrastive = [{"loss": loss, **settings["contrastive_property"]} for loss in losses]
     landscape = [
         {"loss": loss, **entry}
@@ -62,6 +64,7 @@ def cases(settings: Mapping) -> dict[str, list[dict]]:
     }
     return {
         "minima": [{"loss": loss, **size, **minimise} for size in minimise["sizes"] for loss in losses],
+        "conjecture": [{"loss": loss, **conjecture, **size} for loss in losses for size in conjecture["sizes"]],
         "descent": [{"loss": loss, **settings["descent"]} for loss in losses],
         "bias_sweep": bias_sweeps,
         "critical_points": landscape,

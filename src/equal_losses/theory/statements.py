@@ -6,8 +6,8 @@ import pandas as pd
 
 from equal_losses.theory.paper import FOCAL_REGION
 
-COLUMNS = ("claim", "source", "loss", "cases", "largest_error", "tolerance", "supported")
-Statement = tuple[str, str, int, float, float | None, bool]  # these without the loss
+COLUMNS = ("claim", "source", "loss", "cases", "largest_error", "tolerance", "supported", "numbers")
+Statement = tuple  # these without the loss; the numbers may be left out
 
 # Where the paper says that Eq. (7) has no spurious local minimum.
 LANDSCAPE_SOURCE = {
@@ -22,7 +22,7 @@ def statements(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """One row per statement and loss: what it says, its source, over how many cases, the largest error, the verdict.
 
     A statement that counts (starts, points) has the share of cases against it as its error and no tolerance. A
-    statement without cases has no row.
+    statement without cases has no row. `numbers` has in words what the ledger repeats of it.
 
     Args:
         tables: the tables of the steps by name, of all cases (see `steps.tables`).
@@ -37,7 +37,7 @@ def statements(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         for claim, source, cases, *verdict in state(of_loss)
         if cases
     ]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame([(*row, None)[: len(COLUMNS)] for row in rows], columns=COLUMNS)
 
 
 def _minima(minima: pd.DataFrame) -> Iterator[Statement]:
@@ -64,6 +64,18 @@ def _minima(minima: pd.DataFrame) -> Iterator[Statement]:
     yield _error("certificate at most 1 at the minimum", _landscape_source(minima), above_one, 1e-6)
     statement = "gradient in the logits c, and -(K-1) c in the true one (relative)"
     yield _error(statement, "derived in ufm", solution["logit_gradient"], 1e-5)
+
+
+def _conjecture(decided: pd.DataFrame) -> Iterator[Statement]:
+    numbers = "; ".join(
+        f"K = {row.classes}, K c = {row.strength:g}: {row.verdict}, Theorem 1 with {row.theorem_1}; margin "
+        f"{row.margin:.6f}, predicted {row.margin_closed_form:.6f}; ||w||^2 {row.weight_norm_sq:.6f}, predicted "
+        f"{row.weight_norm_sq_closed_form:.6f}; objective {row.objective:.9f}, predicted "
+        f"{row.objective_closed_form:.9f}; as low from {row.lowest_starts} of {row.starts} starts"
+        for row in decided.itertuples()
+    )
+    against = ~decided["collapses"].astype(bool)
+    yield *_share("the global minimisers are neural collapse", "Section 5, conjecture", against), numbers
 
 
 def _descent(path: pd.DataFrame) -> Iterator[Statement]:
@@ -133,6 +145,7 @@ def _focal_convexity(convexity: pd.DataFrame) -> Iterator[Statement]:
 # The statements about the rows of one loss, by the table that they are computed from.
 _STATEMENTS = {
     "minima": _minima,
+    "conjecture": _conjecture,
     "descent": _descent,
     "bias_sweep": _bias_sweep,
     "critical_points": _critical_points,
