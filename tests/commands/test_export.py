@@ -27,6 +27,9 @@ PAGE = """Before.
 what was here before
 <!-- end -->
 
+<!-- losses of exported -->
+<!-- end -->
+
 After.
 """
 
@@ -94,6 +97,14 @@ def test_the_page_has_the_means_of_the_largest_configuration(exported):
     assert "`small`: small_resnet on digits. Width 0.5, 7 epochs, mean over 1 seed" in page
     for row in runs[(runs["width"] == 0.5) & (runs["epochs"] == 7)].itertuples():
         assert f"| {row.loss} | {row.final_accuracy_train:.2%} | {row.accuracy_test:.2%} | {row.nc1:.4f} |" in page
+
+
+def test_the_page_has_a_row_for_each_loss_of_the_theory(exported):
+    page = (exported.parent / "page.md").read_text()
+    (row,) = (line for line in page.splitlines() if line.startswith("| FL: `focal` (gamma = 3) |"))
+    formula = "Focal loss, Eq. (4): -(1 - p)^gamma log p, with p the softmax probability of the true class."
+    assert f"| {formula} | Definition 1 holds | neural collapse; proved for any lambda_b |" in row
+    assert "| small: " in row, "the verdict on trained networks"
 
 
 def test_the_rest_of_the_page_is_left_as_it_was(exported):

@@ -44,6 +44,21 @@ def test_the_conjecture_has_its_numbers_predicted_beside_computed(by_claim):
     assert "margin 5.283204, predicted 5.283204; ||w||^2 3.962403, predicted 3.962403" in numbers
 
 
+def test_a_descent_that_a_kink_stops_says_nothing_of_theorem_1():
+    minima = tables()["minima"].query("loss == 'CE'").assign(gradient_norm=1.0, margin_error=1.0)
+    stated = statements({**tables(), "minima": minima}).query("loss == 'CE'").set_index("claim")
+    assert not stated.loc["a descent ends at a minimum no higher than predicted", "supported"]
+    assert "Theorem 1" not in set(stated["source"])
+
+
+def test_a_wrong_minimum_of_a_loss_that_is_not_convex_says_nothing_of_theorem_1():
+    minima = tables()["minima"].query("loss == 'FL'")
+    minima = minima.assign(objective=minima["objective"] + 1, margin_error=1.0)
+    for is_convex, sources in ((False, set()), (True, {"Theorem 1"})):
+        stated = statements({**tables(), "minima": minima.assign(is_convex=is_convex)}).query("loss == 'FL'")
+        assert set(stated["source"]) & {"Theorem 1"} == sources
+
+
 def test_no_rows_are_no_statements():
     stated = statements({table: pd.DataFrame() for table in kinds("theory.steps")})
     assert stated.empty

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from equal_losses.claims.ledger import COLUMNS
-from equal_losses.page import verdicts
+from equal_losses.page import atlas, verdicts
 from equal_losses.page.section import Section
 from equal_losses.running.errors import InputError
 from equal_losses.running.files import atomic_path
@@ -79,7 +79,12 @@ def _largest(folders: Sequence[Path]) -> str:
     return "\n\n".join(parts)
 
 
-_TABLES = {"verdicts": _verdicts, "largest": _largest}
+def _losses(folders: Sequence[Path]) -> str:
+    """The atlas of losses."""
+    return _table(atlas.HEAD, atlas.rows(folders))
+
+
+_TABLES = {"verdicts": _verdicts, "largest": _largest, "losses": _losses}
 
 
 def _ledgers(folder: Path) -> dict[str, pd.DataFrame]:

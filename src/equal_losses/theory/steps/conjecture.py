@@ -1,12 +1,12 @@
 from collections.abc import Mapping
 
 from equal_losses.theory import ufm
+from equal_losses.theory.closed_form import loss_parameters
 from equal_losses.theory.contrastive import check_contrastive
-from equal_losses.theory.model import described, measure
+from equal_losses.theory.model import GLOBAL_TOLERANCE, described, measure
 
 LOGITS = 1000  # random ones that Definition 1 is tried on
 AGREEMENT = 1e-5  # of margins and metrics at a minimum with neural collapse
-BELOW = 1e-9  # relative to 1 + |f|; a minimum that is lower by more is another
 
 
 def conjecture(settings: Mapping) -> list[dict]:
@@ -21,14 +21,16 @@ def conjecture(settings: Mapping) -> list[dict]:
     seeds = range(settings["seed"], settings["seed"] + settings["starts"])
     minima = [measure(model, ufm.minimise(model, model.random_point(seed)), expected) for seed in seeds]
     lowest = min(minima, key=lambda minimum: minimum["objective"])
-    rounding = BELOW * (1 + abs(lowest["objective"]))
+    rounding = GLOBAL_TOLERANCE * (1 + abs(lowest["objective"]))
     as_low = sum(minimum["objective"] <= lowest["objective"] + rounding for minimum in minima)
     proved = tried["theorem_1"] in ("any lambda_b", "lambda_b = 0")
     errors = (lowest["margin_error"], lowest["nc1"], lowest["nc2"], lowest["nc3"])
     agrees = not lowest["is_zero_solution"] and max(map(abs, errors)) <= AGREEMENT
     verdict = {name: tried[name] for name in ("verdict", "theorem_1", "counterexample", "counterexample_at_c", "tie_c")}
+    parameters = ", ".join(f"{name} = {value}" for name, value in loss_parameters(settings["loss"]).items())
     return [
         identity
+        | {"parameters": parameters}
         | verdict
         | lowest
         | {

@@ -30,7 +30,7 @@ def _points(loss: Mapping, reduced: ReducedLoss) -> Iterator[tuple[str, float, f
         t = -(classes - 1) * margin
         yield "psi", margin, value, float(closed_form.PHI[kind](t, classes, **parameters)) if has_closed_form else None
     smallest = classes / (classes - 1) * reduced.largest_slope_without_minimiser
-    for strength in np.geomspace(1e-3, 100, 26).tolist():
+    for strength in np.geomspace(1e-3, 100, 51).tolist():
         if strength > smallest:
             c = strength / classes
             closed = closed_form.global_minimiser(kind, classes, c, **parameters).margin if has_closed_form else None

@@ -4,10 +4,8 @@ import numpy as np
 from scipy.special import softmax
 
 from equal_losses.theory import ufm
-from equal_losses.theory.model import described
+from equal_losses.theory.model import GLOBAL_TOLERANCE, described
 from equal_losses.theory.paper import FOCAL_REGION
-
-GLOBAL_TOLERANCE = 1e-9  # relative to 1 + |f|; an end point within it has the global value
 
 
 def starts(settings: Mapping) -> list[dict]:
