@@ -16,6 +16,7 @@ from equal_losses.running.errors import InputError
 from equal_losses.theory import closed_form
 from equal_losses.theory.contrastive import FAILS, HOLDS, HOLDS_AT_C, check_contrastive
 from equal_losses.theory.convexity import is_convex, smallest_zero_sum_curvature
+from equal_losses.theory.pointwise import bound
 from equal_losses.theory.reduced import ReducedLoss
 
 from .paper_losses import LOSSES, PARAMETERS
@@ -201,6 +202,12 @@ def test_hinge_with_two_classes_has_a_tie_of_a_whole_segment():
     (tie,) = ReducedLoss(hinge, 2).ties
     assert tie.c == pytest.approx(0.5)
     assert tie.margins == pytest.approx((0.0, 1.0), abs=0.02)
+
+
+def test_margins_that_are_as_good_decide_nothing():
+    assert bound(ReducedLoss(hinge, 2), 0.49).with_bias
+    tied = bound(ReducedLoss(hinge, 2), 0.5)
+    assert not tied.with_bias and not tied.without_bias
 
 
 def test_a_loss_without_minimiser_is_reported():

@@ -50,5 +50,5 @@ def _minimiser(loss: tuple) -> str:
         return f"no neural collapse: objective {loss.objective:.6f}, collapse has {loss.objective_closed_form:.6f}"
     if loss.theorem_1 == "no bias":
         found = f"{loss.lowest_starts} of {loss.starts} random starts"
-        return f"neural collapse; with no bias proved, with one found from {found}"
-    return f"neural collapse; proved for {loss.theorem_1}"
+        return f"neural collapse; with no bias by the bound of one sample, with one from {found}"
+    return f"neural collapse; by the bound of one sample, for {loss.theorem_1}"
