@@ -87,7 +87,7 @@ def test_rules_are_scalar_and_have_few_lambdas():
 # A job pays for what it imports at every start. The scripts of jobs that only read tables, and of those that train or
 # read images:
 READ_TABLES = [
-    "choose_weight_decay.py",
+    "choose_candidate.py",
     "claims.py",
     "collect.py",
     "figure.py",

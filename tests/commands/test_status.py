@@ -228,8 +228,8 @@ def test_candidates_are_listed_beside_the_runs(tuned):
     assert [*found(tuned)] == [
         RUN,
         RUN.replace("seed1", "seed2"),
-        "tuning/small/CE/width0.25/epochs7/seed1/decay0.001",
-        "tuning/small/CE/width0.25/epochs7/seed1/decay0.01",
+        "tuning/small/CE/width0.25/epochs7/seed1/weight_decay0.001",
+        "tuning/small/CE/width0.25/epochs7/seed1/weight_decay0.01",
     ]
 
 

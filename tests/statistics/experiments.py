@@ -20,7 +20,7 @@ def runs_on_disk(folder: Path, losses: tuple[str, str] = ("CE", "MSE")) -> dict[
     grid = product(losses, (0.5, 1), (4, 8), (1, 2))
     for number, (loss, width, epochs, seed) in enumerate(grid, start=1):
         run = folder / str(number)
-        write_json(run / "run.json", {"settings": {"weight_decay": 5e-4}, "train_seconds": 10.0})
+        write_json(run / "run.json", {"settings": {"weight_decay": 5e-4, "learning_rate": 0.1}, "train_seconds": 10.0})
         rows = [
             {"snapshot": str(epoch), "epoch": epoch, "accuracy_train": 1.0, "accuracy_val": 0.9}
             | {"accuracy_test": 0.8 + epoch / 100 + number / 1000}

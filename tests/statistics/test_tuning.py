@@ -1,10 +1,10 @@
-"""The choice of a weight decay."""
+"""The choice among candidates."""
 
 from __future__ import annotations
 
 import pytest
 
-from equal_losses.statistics.tuning import choose_weight_decay
+from equal_losses.statistics.tuning import choose_candidate
 
 
 def records(scores: dict[tuple[float, int], float]) -> list[dict]:
@@ -15,8 +15,8 @@ def records(scores: dict[tuple[float, int], float]) -> list[dict]:
 
 
 def test_the_best_mean_validation_accuracy_is_chosen():
-    choice = choose_weight_decay(records({(0.1, 1): 0.9, (0.2, 1): 0.7, (0.1, 2): 0.5, (0.2, 2): 0.8}))
-    assert choice["weight_decay"] == 0.2
+    choice = choose_candidate(records({(0.1, 1): 0.9, (0.2, 1): 0.7, (0.1, 2): 0.5, (0.2, 2): 0.8}), "weight_decay")
+    assert choice["chosen"] == {"weight_decay": 0.2}
     assert choice["mean_val_accuracy"] == [
         {"weight_decay": 0.1, "best_val_accuracy": pytest.approx(0.7)},
         {"weight_decay": 0.2, "best_val_accuracy": pytest.approx(0.75)},
@@ -24,7 +24,7 @@ def test_the_best_mean_validation_accuracy_is_chosen():
 
 
 def test_every_candidate_at_every_seed_is_reported():
-    choice = choose_weight_decay(records({(0.1, 1): 0.9, (0.2, 12): 0.7}))
+    choice = choose_candidate(records({(0.1, 1): 0.9, (0.2, 12): 0.7}), "weight_decay")
     assert choice["scores"] == [
         {"weight_decay": 0.1, "seed": 1, "best_val_accuracy": 0.9},
         {"weight_decay": 0.2, "seed": 12, "best_val_accuracy": 0.7},
@@ -32,4 +32,4 @@ def test_every_candidate_at_every_seed_is_reported():
 
 
 def test_ties_go_to_the_first_candidate():
-    assert choose_weight_decay(records({(0.2, 1): 0.9, (0.1, 1): 0.9}))["weight_decay"] == 0.2
+    assert choose_candidate(records({(0.2, 1): 0.9, (0.1, 1): 0.9}), "weight_decay")["chosen"] == {"weight_decay": 0.2}

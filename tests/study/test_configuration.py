@@ -152,6 +152,17 @@ def test_an_experiment_cannot_do_without(small_config, key):
         configuration.validated(small_config)
 
 
+def test_one_setting_is_tuned_at_a_time(small_config):
+    for key in ("weight_decay", "learning_rate"):
+        put(small_config, f"experiments.small.training.{key}", {"candidates": [0.001, 0.002], "seeds": [1]})
+    expected = (
+        "experiments.small.training.learning_rate: candidates; allowed beside candidates for weight_decay: a number"
+    )
+    with pytest.raises(InputError) as raised:
+        configuration.validated(small_config)
+    assert str(raised.value) == expected
+
+
 def test_runs_that_await_a_weight_decay_are_not_stacked(small_config):
     put(small_config, "experiments.small.training.weight_decay", {"candidates": [0.001, 0.002], "seeds": [1]})
     put(small_config, "experiments.small.stack", 2)

@@ -262,8 +262,8 @@ def test_a_script_counts(copy):
     assert changes(
         copy,
         TRAIN,
-        'read_json(task.inputs["choice"][0])["weight_decay"]',
-        '0 * read_json(task.inputs["choice"][0])["weight_decay"]',
+        'read_json(task.inputs["choice"][0])["chosen"]',
+        'read_json(task.inputs["choice"][0])["scores"][0]',
         TRAIN,
     )
 

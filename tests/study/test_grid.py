@@ -149,13 +149,13 @@ def test_candidates_are_trained_at_the_seeds_of_the_tuning(small_config):
     experiment = tuned(small_config, [1, 5], epochs=[7])
     (choice,) = experiment.choices
     assert choice == Choice(experiment, "CE", 0.25, 7)
-    assert [(run.seed, run.decay) for run in choice.candidates] == [(1, 0.001), (1, 0.01), (5, 0.001), (5, 0.01)]
+    assert [(run.seed, run.candidate) for run in choice.candidates] == [(1, 0.001), (1, 0.01), (5, 0.001), (5, 0.01)]
     assert [run.settings["weight_decay"] for run in choice.candidates] == [0.001, 0.01, 0.001, 0.01]
 
 
 def test_a_run_is_linked_to_the_candidates_of_its_seed_or_to_what_is_trained_once_one_is_chosen(small_config):
     experiment = tuned(small_config, [1], epochs=[7], seeds=[1, 2])
-    assert [[(source.seed, source.decay) for source in run.sources] for run in experiment.runs] == [
+    assert [[(source.seed, source.candidate) for source in run.sources] for run in experiment.runs] == [
         [(1, 0.001), (1, 0.01)],
         [(2, CHOSEN)],
     ]
@@ -163,7 +163,7 @@ def test_a_run_is_linked_to_the_candidates_of_its_seed_or_to_what_is_trained_onc
 
 def test_what_is_trained_are_the_candidates_and_what_the_choice_is_for(small_config):
     experiment = tuned(small_config, [1, 5], epochs=[7], seeds=[1, 2])
-    assert [(run.seed, run.decay) for run in experiment.trainings] == [
+    assert [(run.seed, run.candidate) for run in experiment.trainings] == [
         (1, 0.001),
         (1, 0.01),
         (5, 0.001),
@@ -180,12 +180,12 @@ def test_features_are_not_taken_of_candidates_at_seeds_that_no_run_has(small_con
 
 def test_candidates_share_a_trunk_with_those_of_their_weight_decay_alone(small_config):
     experiment = tuned(small_config, [1], epochs=[100, 200])
-    assert [(trunk.longest.decay, trunk.to) for trunk in experiment.trunks] == [(0.001, 42), (0.01, 42)]
+    assert [(trunk.longest.candidate, trunk.to) for trunk in experiment.trunks] == [(0.001, 42), (0.01, 42)]
 
 
 def test_what_awaits_a_choice_has_no_trunk_because_each_budget_has_its_own_choice(small_config):
     experiment = tuned(small_config, [1], epochs=[100, 200], seeds=[2])
-    waiting = [run for run in experiment.trainings if run.decay == CHOSEN]
+    waiting = [run for run in experiment.trainings if run.candidate == CHOSEN]
     assert [(run.trunk, run.own_epochs) for run in waiting] == [(None, 100), (None, 200)]
 
 

@@ -286,27 +286,38 @@ def test_a_candidate_is_the_run_that_has_its_weight_decay(small_config):
     put(small_config, f"{TRAINING}.weight_decay", {"candidates": [0.001, 0.01], "seeds": [1]})
     steps = steps_of(small_config)
     candidate = steps.training(run_of(steps).sources[1])
-    assert candidate.path.startswith("results/tuning/small/CE/width0.25/epochs7/seed1/decay0.01/")
+    assert candidate.path.startswith("results/tuning/small/CE/width0.25/epochs7/seed1/weight_decay0.01/")
     steps = after(small_config, f"{TRAINING}.weight_decay", 0.01)
+    assert steps.run(run_of(steps)).key == candidate.key
+
+
+def test_a_candidate_for_the_learning_rate_is_the_run_that_has_it(small_config):
+    put(small_config, f"{TRAINING}.learning_rate", {"candidates": [0.1, 0.01], "seeds": [1]})
+    steps = steps_of(small_config)
+    candidate = steps.training(run_of(steps).sources[1])
+    assert candidate.path.startswith("results/tuning/small/CE/width0.25/epochs7/seed1/learning_rate0.01/")
+    assert steps.choice(run_of(steps).choice).settings == {"tuned": "learning_rate"}
+    assert steps.run(run_of(steps)).settings == {"candidates": [{"learning_rate": 0.1}, {"learning_rate": 0.01}]}
+    steps = after(small_config, f"{TRAINING}.learning_rate", 0.01)
     assert steps.run(run_of(steps)).key == candidate.key
 
 
 def test_a_tuned_run_is_linked_to_the_chosen_one_of_its_candidates(tuned):
     run = run_of(tuned)
     step = tuned.run(run)
-    assert step.settings == {"candidates": [0.001, 0.01]}
+    assert step.settings == {"candidates": [{"weight_decay": 0.001}, {"weight_decay": 0.01}]}
     assert step.inputs["sources"].paths == [f"{tuned.training(source).path}/key.json" for source in run.sources]
-    assert step.inputs["choice"].paths == [f"{tuned.choice(run.choice).path}/weight_decay.json"]
+    assert step.inputs["choice"].paths == [f"{tuned.choice(run.choice).path}/choice.json"]
 
 
 def test_what_is_trained_at_another_seed_awaits_the_choice_and_depends_on_it(tuned):
     run = run_of(tuned, seed=2)
     (source,) = run.sources
     step = tuned.training(source)
-    assert source.decay == CHOSEN
-    assert step.inputs["choice"].paths == [f"{tuned.choice(run.choice).path}/weight_decay.json"]
+    assert source.candidate == CHOSEN
+    assert step.inputs["choice"].paths == [f"{tuned.choice(run.choice).path}/choice.json"]
     assert step.ingredients["inputs"]["choice"] == tuned.choice(run.choice).key
-    assert tuned.run(run).settings == {"candidates": [CHOSEN]}
+    assert tuned.run(run).settings == {"candidates": [{"weight_decay": CHOSEN}]}
     assert "choice" not in tuned.run(run).inputs
 
 
@@ -397,7 +408,7 @@ def test_candidates_that_differ_do_not_share_a_folder(small_config, candidates):
     steps = after(small_config, f"{TRAINING}.weight_decay", {"candidates": candidates, "seeds": [1]})
     sources = run_of(steps).sources
     folders = [Path(steps.training(source).path).parent.name for source in sources]
-    assert [float(name.removeprefix("decay")) for name in folders] == candidates
+    assert [float(name.removeprefix("weight_decay")) for name in folders] == candidates
     assert [source.settings["weight_decay"] for source in sources] == candidates
     trunks = [Path(steps.training(source).inputs["trunk"].paths[0]).parents[2].name for source in sources]
     assert trunks == folders
@@ -426,7 +437,7 @@ def made_by(step: Step) -> Callable[[str], bool]:
         "prepare_dataset.py": set(keys.DATASET_FILES),
         "train.py": trained | {"snapshots.safetensors"},
         "train_stack.py": trained | {"snapshots.safetensors"},
-        "choose_weight_decay.py": {"weight_decay.json"},
+        "choose_candidate.py": {"choice.json"},
         "extract_features.py": {"features.npz"},
         "link.py": {"features.npz"} if "/features/" in step.path else run,
         "figure.py": {".pdf", ".png"},

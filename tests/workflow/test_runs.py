@@ -297,7 +297,7 @@ def test_the_papers_study_is_576_runs_and_what_they_need(tmp_path):
         "train_candidate_trunk": 4 * 4 * 3 * 4,  # CIFAR100: losses x widths x trunks x candidates, one seed
         "train": 2 * 192,
         "train_candidate": 4 * 4 * 4 * (4 + 2),  # four candidates at one seed, and two seeds with what was chosen
-        "choose_weight_decay": 4 * 4 * 4,
+        "choose_candidate": 4 * 4 * 4,
         "link_run": 192,
         "link_features": 192,
         "extract_features": 2 * 192,
@@ -348,13 +348,13 @@ def test_a_miniature_of_the_papers_study_runs_to_all_its_figures(tmp_path):
     assert drawn(miniature, "cifar10") == set(FIGURES)
     assert drawn(miniature, "cifar100") == {"test_accuracy"}
     assert drawn(miniature, "miniimagenet") == {"nc_evolution"}
-    choice = json.loads(miniature.found("tuning/cifar100/CE/width0.25/epochs1/choice/*/weight_decay.json").read_text())
+    choice = json.loads(miniature.found("tuning/cifar100/CE/width0.25/epochs1/choice/*/choice.json").read_text())
     assert [score["weight_decay"] for score in choice["scores"]] == [0.000316227766, 0.5]
     runs = pd.read_csv(miniature.results / "tables/cifar100/runs.csv")
-    assert runs["weight_decay"].tolist() == [choice["weight_decay"]] * 2
+    assert runs["weight_decay"].tolist() == [choice["chosen"]["weight_decay"]] * 2
     linked = miniature.folder("cifar100/CE/width0.25/epochs1/seed1") / "final.safetensors"
     chosen = miniature.found(
-        f"tuning/cifar100/CE/width0.25/epochs1/seed1/decay{choice['weight_decay']}/*/final.safetensors"
+        f"tuning/cifar100/CE/width0.25/epochs1/seed1/weight_decay{choice['chosen']['weight_decay']}/*/final.safetensors"
     )
     assert linked.samefile(chosen)
     assert not list(miniature.results.rglob("snapshots.safetensors")), "the paper's study keeps none"

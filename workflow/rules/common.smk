@@ -115,7 +115,7 @@ def one_of(experiments):
     return "|".join(re.escape(each.name) for each in experiments) or "(?!)"
 
 
-# Runs of an experiment are trained, or linked to what was trained with the weight decay that was chosen.
+# Runs of an experiment are trained, or linked to what was trained as chosen.
 TRAINED = one_of(each for each in study.experiments.values() if each.tuning is None)
 TUNED = one_of(each for each in study.experiments.values() if each.tuning is not None)
 
@@ -158,7 +158,7 @@ def mark(steps):
 
 
 wildcard_constraints:
-    **dict.fromkeys("dataset experiment loss width epochs seed to decay number table figure".split(), "[^/]+"),
+    **dict.fromkeys("dataset experiment loss width epochs seed to tuned candidate number table figure".split(), "[^/]+"),
     key=KEY,
     features_key=KEY,
     metrics_key=KEY,

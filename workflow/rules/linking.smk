@@ -1,4 +1,4 @@
-# Runs whose weight decay is tuned: hard links to what was trained with the chosen one.
+# Runs of a tuned experiment: hard links to what was trained as chosen.
 
 
 rule link_run:

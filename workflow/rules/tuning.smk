@@ -1,5 +1,5 @@
-# A weight decay for every (loss, width, epochs), where the configuration lists candidates: candidates are trained like
-# runs, the best is chosen on validation data, and seeds without candidates are trained with the choice.
+# A weight decay or learning rate for every (loss, width, epochs), where the configuration lists candidates: they are
+# trained like runs, the best is chosen on validation data, and seeds without candidates are trained with the choice.
 
 
 use rule train_trunk as train_candidate_trunk with:
@@ -41,18 +41,18 @@ use rule extract_features as extract_candidate with:
         experiment=TUNED,
 
 
-rule choose_weight_decay:
+rule choose_candidate:
     input:
         unpack(inputs(CHOICE)),
     output:
-        choice=f"{CHOICE}/weight_decay.json",
+        choice=f"{CHOICE}/choice.json",
         key=f"{CHOICE}/key.json",
     log:
-        f"{CHOICE}/choose_weight_decay.log",
+        f"{CHOICE}/choose_candidate.log",
     localrule: True
     conda:
         "../../envs/environment.yaml"
     params:
         step=task,
     script:
-        "../scripts/choose_weight_decay.py"
+        "../scripts/choose_candidate.py"

@@ -1,4 +1,4 @@
-"""Rules link_run and link_features: files of a run that was trained with the weight decay that was chosen, linked."""
+"""Rules link_run and link_features: files of a run that was trained as chosen, linked."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ with job(snakemake) as task:
 
     place = 0
     if "choice" in task.inputs:
-        place = task.settings["candidates"].index(read_json(task.inputs["choice"][0])["weight_decay"])
+        place = task.settings["candidates"].index(read_json(task.inputs["choice"][0])["chosen"])
     folder = Path(task.inputs["sources"][place]).parent
     for target in map(Path, snakemake.output):
         if target != task.record:

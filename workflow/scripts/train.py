@@ -12,6 +12,6 @@ with job(snakemake) as task, lease(compute["device"]):
 
     settings = task.settings["run"]
     if "choice" in task.inputs:
-        settings = {**settings, "weight_decay": read_json(task.inputs["choice"][0])["weight_decay"]}
+        settings = {**settings, **read_json(task.inputs["choice"][0])["chosen"]}
     dataset = PreparedDataset.open(task.inputs["dataset"][0])
     train_run(task, dataset, settings, task.inputs.get("trunk"), compute)

@@ -194,9 +194,9 @@ def _hours(hours: float) -> str:
 
 
 def _of_run(run: Run, steps: Steps) -> Training:
-    step = steps.run(run) if run.decay is None else steps.training(run)
+    step = steps.run(run) if run.candidate is None else steps.training(run)
     # A run of the grid has the same name wherever it is trained.
-    name = _name(place_of(paths.RUN, run)) if run.decay is None else _name(step.place)
+    name = _name(place_of(paths.RUN, run)) if run.candidate is None else _name(step.place)
     if not steps.is_made(step):
         # A run that will be linked is as far as what it will be linked to.
         sources = [steps.training(source) for source in run.sources or [run.training]]
@@ -207,7 +207,7 @@ def _of_run(run: Run, steps: Steps) -> Training:
         return replace(found[0], name=name) if found else Training(name, "waiting", run.epochs, run.epochs)
     # What is left after training takes seconds; only its failure is worth a word.
     after = []
-    if run.decay is None:
+    if run.candidate is None:
         measured = [steps.features(source) for source in (*run.sources, run.training)]
         after = [*((each, "extract_features.log") for each in measured), (steps.metrics(run.training), ".log")]
     for each, log in after:

@@ -139,7 +139,7 @@ def collect(
     Returns:
         runs: the identity, best_epoch, accuracy_val and accuracy_test of the best snapshot, and of the last one
         final_accuracy_train, final_accuracy_val, final_accuracy_test and every metric; then weight_decay,
-        train_seconds and folder.
+        learning_rate, train_seconds and folder.
         trajectories: the identity, epoch, accuracies and metrics of every snapshot but the best.
 
     Raises:
@@ -175,6 +175,7 @@ def _training(path: str | Path) -> dict[str, float]:
     """What the table `runs` says of a training."""
     record = read_json(path)
     try:
-        return {"weight_decay": record["settings"]["weight_decay"], "train_seconds": record["train_seconds"]}
+        chosen = {key: record["settings"][key] for key in ("weight_decay", "learning_rate")}
+        return {**chosen, "train_seconds": record["train_seconds"]}
     except (KeyError, TypeError) as error:
         raise InputError(f"{path}: {error} is missing; expected the record of a run") from error

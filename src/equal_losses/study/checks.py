@@ -81,10 +81,10 @@ def warnings(config: Mapping) -> list[str]:
                     f"experiments.{name}.widths: {width:g} gives features of dimension {d} for {classes} classes; "
                     f"Theorem 1 assumes fewer classes than dimensions"
                 )
-        weight_decay = experiment["training"]["weight_decay"]
         lines += _close(f"experiments.{name}.widths", experiment["widths"])
-        if isinstance(weight_decay, Mapping):
-            lines += _close(f"experiments.{name}.training.weight_decay.candidates", weight_decay["candidates"])
+        for key, value in experiment["training"].items():
+            if isinstance(value, Mapping) and "candidates" in value:
+                lines += _close(f"experiments.{name}.training.{key}.candidates", value["candidates"])
         schedule = experiment["training"]["schedule"]
         for epochs in experiment["epochs"] if schedule["kind"] == "steps" else []:
             ends = decay_epochs(epochs, schedule["at"], schedule["shift"])

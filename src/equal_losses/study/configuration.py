@@ -25,6 +25,7 @@ TABLES = ("runs", "trajectories", "alignment", *kinds.kinds("statistics"))
 
 # Keys that datasets of every kind have: how the images are split.
 SPLIT_KEYS = ("split_seed", "stratified", "validation_fraction", "test_fraction")
+TUNABLE = ("weight_decay", "learning_rate")  # keys of `training`, of which an experiment may tune one
 
 # Values of the largest configuration that is read, each alias counted as what it stands for.
 LARGEST = 100_000
@@ -316,10 +317,13 @@ def _check_experiment(experiment: dict, where: str, config: Mapping, mistakes: _
             _one_of(figure, kinds.kinds("figures.experiment"), f"{where}.figures[{index}]")
             for table in kinds.arguments("figures.experiment", figure):
                 _one_of(table, TABLES, f"{where}.figures[{index}]: {figure}, parameter of the function")
-    if experiment["stack"] > 1 and isinstance(training["weight_decay"], Mapping):
+    tuned = [key for key in TUNABLE if isinstance(training[key], Mapping)]
+    if len(tuned) > 1:
+        mistakes.append(f"{place}.{tuned[1]}: candidates; allowed beside candidates for {tuned[0]}: a number")
+    if experiment["stack"] > 1 and tuned:
         mistakes.append(
-            f"{where}.stack: {experiment['stack']}; allowed with candidates for training.weight_decay: 1, because what "
-            f"is trained as one has one weight decay"
+            f"{where}.stack: {experiment['stack']}; allowed with candidates for training.{tuned[0]}: 1, because what "
+            f"is trained as one has one {tuned[0].replace('_', ' ')}"
         )
     with mistakes.noted():
         given = ("width", "channels")

@@ -1,7 +1,7 @@
 """The grid of a study: which trainings there are, and which of them go together.
 
-A run is trained by itself or as one of a stack; where the weight decay is tuned it is linked to what was trained with
-the chosen one. Runs that differ only in their number of epochs share a trunk.
+A run is trained by itself or as one of a stack; where weight decay or learning rate is tuned it is linked to what was
+trained with the chosen one. Runs that differ only in their number of epochs share a trunk.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from equal_losses.schedules import first_decay
 from equal_losses.study import configuration, kinds
 from equal_losses.theory.cases import theory_settings
 
-CHOSEN = "_chosen"  # stands for a weight decay that is known once the candidates are trained
+CHOSEN = "_chosen"  # stands for the value of it that is known once the candidates are trained
 
 # A model in a comparison of features: its loss, None where it is untrained, and its seed.
 Model = tuple[str | None, int]
@@ -94,10 +94,14 @@ class Experiment:
         return self.config["dataset"]
 
     @property
+    def tuned(self) -> str | None:
+        """Which key of `training` is tuned, or None where the config gives numbers."""
+        return next((key for key in configuration.TUNABLE if isinstance(self.config["training"][key], Mapping)), None)
+
+    @property
     def tuning(self) -> dict | None:
-        """Candidates and seeds from which the weight decay is chosen, or None where the config gives a number."""
-        weight_decay = self.config["training"]["weight_decay"]
-        return weight_decay if isinstance(weight_decay, Mapping) else None
+        """Candidates and seeds from which its value is chosen."""
+        return self.config["training"][self.tuned] if self.tuned else None
 
     @property
     def points(self) -> list[tuple[str, int]]:
@@ -117,7 +121,7 @@ class Experiment:
 
     @cached_property
     def choices(self) -> list[Choice]:
-        """Every choice of a weight decay."""
+        """Every choice among candidates."""
         if self.tuning is None:
             return []
         grid = product(*(self.config[axis] for axis in ("losses", "widths", "epochs")))
@@ -175,13 +179,13 @@ class Experiment:
 class Training:
     """What runs and stacks have in common; `experiment`, `width` and `epochs` are fields of both."""
 
-    decay: ClassVar[float | str | None] = None
+    candidate: ClassVar[float | str | None] = None
     has_features: ClassVar[bool] = True
 
     @cached_property
     def trunks(self) -> list[Trunk]:
-        """All trunks on the way, the last first; none where budgets may come to have different weight decays."""
-        if self.decay == CHOSEN:
+        """All trunks on the way, the last first; none where budgets may come to differ in what is tuned."""
+        if self.candidate == CHOSEN:
             return []
         last = first_decay(self.epochs, self.experiment.config["training"])
         ends = [end for end in self.experiment.trunk_ends if end <= last]
@@ -214,8 +218,8 @@ class Run(Training):
     """One training: (loss, width, epochs, seed) of an experiment.
 
     Attributes:
-        decay: None for a run of the grid; otherwise what is trained for a tuned one: a candidate of the weight decay,
-            or `CHOSEN` for a seed that has no candidates.
+        candidate: None for a run of the grid; otherwise what is trained for a tuned one: a candidate for the value of
+            what is tuned, or `CHOSEN` for a seed that has no candidates.
     """
 
     experiment: Experiment
@@ -223,7 +227,7 @@ class Run(Training):
     width: float
     epochs: int
     seed: int
-    decay: float | str | None = None
+    candidate: float | str | None = None
 
     @property
     def identity(self) -> dict:
@@ -258,11 +262,11 @@ class Run(Training):
     def sources(self) -> list[Run]:
         """What a tuned run may be linked to: candidates in order, or what is trained with the chosen one."""
         tuning = self.experiment.tuning
-        if tuning is None or self.decay is not None:
+        if tuning is None or self.candidate is not None:
             return []
         if self.seed not in tuning["seeds"]:
-            return [replace(self, decay=CHOSEN)]
-        return [replace(self, decay=decay) for decay in tuning["candidates"]]
+            return [replace(self, candidate=CHOSEN)]
+        return [replace(self, candidate=candidate) for candidate in tuning["candidates"]]
 
     @cached_property
     def training(self) -> Run | Stack:
@@ -275,7 +279,7 @@ class Run(Training):
 
     @property
     def choice(self) -> Choice | None:
-        """The choice of the weight decay that the run awaits or takes part in."""
+        """The choice among candidates that the run awaits or takes part in."""
         tuned = self.experiment.tuning is not None
         return Choice(self.experiment, self.loss, self.width, self.epochs) if tuned else None
 
@@ -289,8 +293,8 @@ class Run(Training):
         """Everything that determines the trained weights, but for the data and the code."""
         config = self.experiment.config
         training = {key: value for key, value in config["training"].items() if key != "test_normalization"}
-        if self.decay not in (None, CHOSEN):
-            training["weight_decay"] = self.decay
+        if self.candidate not in (None, CHOSEN):
+            training[self.experiment.tuned] = self.candidate
         return {
             "loss": self.experiment.study.config["losses"][self.loss],
             "network": {**config["network"], "width": self.width},
@@ -372,7 +376,7 @@ class Trunk:
 
 @dataclass(frozen=True)
 class Choice:
-    """The weight decay of a (loss, width, epochs), chosen among candidates by validation accuracy."""
+    """The value of what is tuned for a (loss, width, epochs), chosen among candidates by validation accuracy."""
 
     experiment: Experiment
     loss: str
@@ -384,9 +388,9 @@ class Choice:
         """Every candidate at every seed of the tuning, in the order of the configuration."""
         tuning = self.experiment.tuning
         return [
-            Run(self.experiment, self.loss, self.width, self.epochs, seed, decay)
+            Run(self.experiment, self.loss, self.width, self.epochs, seed, candidate)
             for seed in tuning["seeds"]
-            for decay in tuning["candidates"]
+            for candidate in tuning["candidates"]
         ]
 
 

@@ -98,18 +98,20 @@ class Steps:
         pattern, _, script = _sort(training)
         settings = {**_trained(training), "snapshot_epochs": training.snapshot_epochs}
         inputs = self._images(training)
-        if training.decay == CHOSEN:
-            inputs["choice"] = Files(self.choice(training.choice), "weight_decay.json")
+        if training.candidate == CHOSEN:
+            inputs["choice"] = Files(self.choice(training.choice), "choice.json")
         step = self._step(place_of(pattern, training), script, settings, inputs, training, *_trained_kinds(training))
         return step if self._is_finished(step) else self._from_trunk(step, training.trunk)
 
     def choice(self, choice: Choice) -> Step:
-        """A weight decay, chosen among the candidates."""
+        """What is chosen among the candidates."""
         inputs = {"records": Files([self.training(run) for run in choice.candidates], "run.json")}
-        return self._step(place_of(paths.CHOICE, choice), "choose_weight_decay.py", {}, inputs, choice)
+        return self._step(
+            place_of(paths.CHOICE, choice), "choose_candidate.py", {"tuned": choice.experiment.tuned}, inputs, choice
+        )
 
     def run(self, run: Run) -> Step:
-        """A run of the grid: trained by itself or in a stack, or linked to what was trained with the chosen decay."""
+        """A run of the grid: trained by itself or in a stack, or linked to what was trained as chosen."""
         if run.sources:
             return self._link(place_of(paths.RUN, run), run, [self.training(source) for source in run.sources], {})
         return _of_run(self.training(run.training), run)
@@ -259,8 +261,8 @@ class Steps:
     def _link(self, place: str, run: Run, sources: list[Step], inputs: dict[str, Files]) -> Step:
         inputs = {**inputs, "sources": Files(sources, RECORD)}
         if len(sources) > 1:
-            inputs["choice"] = Files(self.choice(run.choice), "weight_decay.json")
-        settings = {"candidates": [source.decay for source in run.sources]}
+            inputs["choice"] = Files(self.choice(run.choice), "choice.json")
+        settings = {"candidates": [{run.experiment.tuned: source.candidate} for source in run.sources]}
         return self._step(place, "link.py", settings, inputs, run)
 
     def _collected(self, place: str, experiment: Experiment) -> Step:
@@ -323,7 +325,7 @@ def _sort(training: Run | Stack) -> tuple[str, str, str]:
     """Where a training of this sort is and where its trunks are, and the script that does both."""
     if isinstance(training, Stack):
         return paths.STACK, paths.STACK_TRUNK, "train_stack.py"
-    if training.decay is None:
+    if training.candidate is None:
         return paths.RUN, paths.TRUNK, "train.py"
     return paths.CANDIDATE, paths.CANDIDATE_TRUNK, "train.py"
 
@@ -357,4 +359,5 @@ def _network_kinds(experiment: Experiment) -> Iterator[tuple[str, str]]:
 def place_of(pattern: str, subject: Run | Stack | Trunk | Choice) -> str:
     """A path with what the subject is called in it, and the place of its key."""
     names = {**vars(getattr(subject, "longest", subject)), **vars(subject)}
-    return pattern.format_map({**names, "experiment": subject.experiment.name, "key": "{key}"})
+    experiment = subject.experiment
+    return pattern.format_map({**names, "experiment": experiment.name, "tuned": experiment.tuned, "key": "{key}"})

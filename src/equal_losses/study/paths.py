@@ -12,10 +12,10 @@ DATASET_LISTING = f"{RESULTS}/datasets/{{dataset}}/files.{{key}}.json"
 _POINT = "{experiment}/{loss}/width{width}"
 RUN = f"{RESULTS}/runs/{_POINT}/epochs{{epochs}}/seed{{seed}}/{{key}}"
 TRUNK = f"{RESULTS}/trunks/{_POINT}/seed{{seed}}/to{{to}}/{{key}}"
-# The candidates from which a weight decay is chosen, the choice, and what is trained with the chosen one.
+# The candidates for the value of what is tuned, the choice, and what is trained with the chosen one.
 CHOICE = f"{RESULTS}/tuning/{_POINT}/epochs{{epochs}}/choice/{{key}}"
-CANDIDATE = f"{RESULTS}/tuning/{_POINT}/epochs{{epochs}}/seed{{seed}}/decay{{decay}}/{{key}}"
-CANDIDATE_TRUNK = f"{RESULTS}/trunks/{_POINT}/seed{{seed}}/decay{{decay}}/to{{to}}/{{key}}"
+CANDIDATE = f"{RESULTS}/tuning/{_POINT}/epochs{{epochs}}/seed{{seed}}/{{tuned}}{{candidate}}/{{key}}"
+CANDIDATE_TRUNK = f"{RESULTS}/trunks/{_POINT}/seed{{seed}}/{{tuned}}{{candidate}}/to{{to}}/{{key}}"
 # Runs of several losses and seeds that are trained as one.
 STACK = f"{RESULTS}/stacks/{{experiment}}/stack{{number}}/width{{width}}/epochs{{epochs}}/{{key}}"
 STACK_TRUNK = f"{RESULTS}/trunks/{{experiment}}/stack{{number}}/width{{width}}/to{{to}}/{{key}}"

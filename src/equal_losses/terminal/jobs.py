@@ -122,8 +122,9 @@ def _name(subject: object, step: Step | None, steps: Steps) -> str:
         budget = f"to epoch {subject.to}" if isinstance(subject, Trunk) else f"epochs {subject.epochs}"
         words = [losses, f"width {subject.width:g}", budget]
         words.append(f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}")
-        decay = getattr(subject, "decay", None)
-        words += [f"weight decay {decay:g}"] if isinstance(decay, float | int) else []
+        candidate = getattr(subject, "candidate", None)
+        tuned = subject.experiment.tuned
+        words += [f"{tuned.replace('_', ' ')} {candidate:g}"] if isinstance(candidate, float | int) else []
         words += [f"({subject.experiment.name})"] if several else []
         return " ".join(words)
     if step is None:

@@ -1,4 +1,4 @@
-"""Rule choose_weight_decay: the best candidate on validation data."""
+"""Rule choose_candidate: the best candidate on validation data."""
 
 from equal_losses.running.shell import job
 
@@ -7,4 +7,4 @@ with job(snakemake) as task:
     from equal_losses.statistics import tuning
 
     records = [read_json(path) for path in task.inputs["records"]]
-    write_json(snakemake.output.choice, tuning.choose_weight_decay(records))
+    write_json(snakemake.output.choice, tuning.choose_candidate(records, task.settings["tuned"]))
