@@ -177,6 +177,8 @@ CLAIMS = (
 # The theory: what the paper states, by where it does.
 THEOREMS = {
     "Theorem 1": "The global minimisers of Eq. (7) are neural collapse under every contrastive loss.",
+    "Theorem 1 with a bias": "As printed: Definition 1 (but for a tie at another c) is enough for any lambda_b.",
+    "Theorem 1 repaired": "Definition 1 is enough without a bias, or if phi(t) - c t is least at one t* <= 0.",
     "Theorem 2": "Eq. (7) has no spurious local minimum under a convex loss: other critical points are strict saddles.",
     "Corollary 1": "Theorem 2 covers label smoothing.",
     "Corollary 2": "The focal loss has no spurious local minimum where every p is at least 0.21.",

@@ -79,6 +79,11 @@ def prediction(model: UnconstrainedFeatureModel, loss: Mapping) -> GlobalMinimis
         )
     if model.lambda_b and not model.ignores_shift:
         return UNKNOWN
+    return best_collapse(model)
+
+
+def best_collapse(model: UnconstrainedFeatureModel) -> GlobalMinimiser:
+    """The best of the points that are neural collapse, from the reduced loss; `UNKNOWN` where it has no minimiser."""
     reduced = ReducedLoss(model.loss, model.classes)
     try:
         margin = reduced.optimal_margin(model.c)

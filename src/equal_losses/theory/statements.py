@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+import numpy as np
 import pandas as pd
 
 from equal_losses.theory.paper import FOCAL_REGION
@@ -87,6 +88,22 @@ def _conjecture(decided: pd.DataFrame) -> Iterator[Statement]:
     yield *_share("the global minimisers are neural collapse", "Section 5, conjecture", against), numbers
 
 
+def _theorem_1_bias(minima: pd.DataFrame) -> Iterator[Statement]:
+    no_bias, bound = np.isinf(minima["lambda_b"]), minima["bound"].astype(bool)
+    lower = ~minima["collapses"].astype(bool)
+    for statement, source, of in (
+        ("no minimum is below collapse", "Theorem 1 with a bias", ~no_bias & ~bound),
+        ("no minimum is below collapse, without a bias", "Theorem 1 repaired", no_bias),
+        ("no minimum is below collapse, t* <= 0 the only minimiser of phi(t) - c t", "Theorem 1 repaired", bound),
+    ):
+        numbers = "; ".join(
+            f"K = {row.classes}, c = {row.c:g}, lambda_b = {row.lambda_b:g}: lowest {row.objective:.6f}, "
+            f"collapse {row.objective_collapse:.6f}"
+            for row in minima[of].itertuples()
+        )
+        yield *_share(statement, source, lower[of]), numbers
+
+
 def _descent(path: pd.DataFrame) -> Iterator[Statement]:
     last = path[path["iteration"] == path["iteration"].max()]
     yield _share("gradient descent does not end at W = H = 0", "Section 3.2", last["nc1"].isna())
@@ -157,6 +174,7 @@ def _focal_convexity(convexity: pd.DataFrame) -> Iterator[Statement]:
 _STATEMENTS = {
     "minima": _minima,
     "conjecture": _conjecture,
+    "theorem_1_bias": _theorem_1_bias,
     "descent": _descent,
     "bias_sweep": _bias_sweep,
     "critical_points": _critical_points,
