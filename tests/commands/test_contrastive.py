@@ -52,6 +52,8 @@ def test_a_tie_is_printed(command):
         (("--loss", "CE", "--samples", "0"), "--samples: 0; allowed: at least 1"),
         (("--loss", "CE", "--seed", "-1"), "--seed: -1; allowed: at least 0"),
         (("--loss", "CE", "--classes", "1"), "classes is 1"),
+        (("--loss", "gce", "--c", "-1"), "(K-1) c is -9.0; allowed: at least 1e-06"),
+        (("--loss", "CE", "--c", "nan"), "(K-1) c is nan"),
     ],
 )
 def test_bad_input_is_named_in_one_line(command, arguments, message):

@@ -59,6 +59,14 @@ def test_a_loss_that_merges_classes_is_said_to_have_no_bound(command):
     assert notes[0].startswith("equal-losses: the bound of one sample shows nowhere that collapse is optimal: ")
 
 
+@pytest.mark.parametrize("changed", [("--lambda-b", "0.1"), ("--lambda-w", "1e-12")])
+def test_one_line_says_that_nothing_is_predicted(command, changed):
+    result, notes = command("--loss", "one_vs_all", *SIZES, *changed)
+    assert result["margin_closed_form"] is None and result["objective"] is not None
+    (note,) = notes
+    assert note.startswith("equal-losses: nothing is predicted for one_vs_all: ")
+
+
 def test_a_parameter_replaces_that_of_the_paper(command):
     one, _ = command("--loss", "FL", "--gamma", "0", *SIZES)
     other, _ = command("--loss", "cross_entropy", *SIZES)

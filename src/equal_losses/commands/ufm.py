@@ -1,6 +1,7 @@
 """The command `ufm`. PyTorch is imported when it runs, not when its help is printed."""
 
 import argparse
+import math
 import sys
 
 from equal_losses.commands import _loss_arguments
@@ -56,7 +57,12 @@ def run(options: argparse.Namespace) -> None:
         )
     else:
         expected = prediction(model, loss)
-        if loss["kind"] not in closed_form.PHI:
+        if math.isnan(expected.margin):
+            _note(
+                f"nothing is predicted for {loss['name']}: no minimiser was found at this c, or lambda_b is above 0 and a "
+                "common shift of the logits changes the loss"
+            )
+        elif loss["kind"] not in closed_form.PHI:
             decided = bound(ReducedLoss(model.loss, model.classes), model.c)
             if not decided.with_bias:
                 where = "without a bias" if decided.without_bias else "nowhere"

@@ -43,9 +43,12 @@ def bound(reduced: ReducedLoss, c: float, seed: int = 0) -> Bound:
     """Whether the lemma above decides that the global minimisers at c are neural collapse, as far as was tried.
 
     The logits are sought with L-BFGS from random starts; a loss with kinks may stop it short, which finds less.
+
+    Raises:
+        InputError: for a c that is not positive or too small for float64.
     """
     slope = (reduced.classes - 1) * c
-    if slope <= reduced.largest_slope_without_minimiser:
+    if 0 < slope <= reduced.largest_slope_without_minimiser:
         return Bound(None, False, False, f"phi(t) + c |t| has no minimiser at c = {c:.6g}")
     margin = reduced.optimal_margin(c)
     value = reduced(np.array([margin]))[0][0] + slope * margin
