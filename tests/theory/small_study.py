@@ -23,6 +23,7 @@ theory:
     seeds: [0]
   conjecture:
     {sizes: [{classes: 4, samples: 5, dim: 7}], strength: 0.02, penalty_ratio: 5, starts: 2, seed: 0}
+  spheres: {starts: 3, seed: 0}
   descent:
     {classes: 3, samples: 2, dim: 4, strength: 0.3, penalty_ratio: 1, seed: 0, start_scale: 0.1, step: 0.1,
      iterations: 4000, checkpoints: 20}

@@ -7,6 +7,7 @@ import pytest
 
 from equal_losses.study.kinds import kinds
 from equal_losses.theory.statements import COLUMNS, statements
+from equal_losses.theory.steps.spheres import MODELS
 
 from .small_study import tables
 
@@ -21,7 +22,7 @@ def by_claim():
 
 
 def test_a_row_belongs_to_a_loss_or_to_none():
-    assert set(tables()["statements"]["loss"]) == {"CE", "FL", "MSE", "", *COUNTEREXAMPLES}
+    assert set(tables()["statements"]["loss"]) == {"CE", "FL", "MSE", "", *COUNTEREXAMPLES, *MODELS}
 
 
 def test_what_the_theory_does_not_cover_is_not_supported(by_claim):
@@ -29,6 +30,8 @@ def test_what_the_theory_does_not_cover_is_not_supported(by_claim):
         ("NC2 = 0 for any lambda_b", "MSE"),
         ("loss = phi(t) for equal other logits, whatever their shift", "MSE"),
         ("t* unique for every c", "FL"),
+        ("the global minimisers are neural collapse", "triplet"),
+        *(("the global minimisers are not neural collapse", loss) for loss in ("easy positive", "SoftTriple")),
         *(("no minimum is below collapse", loss) for loss in COUNTEREXAMPLES - {"cross entropy"}),
         ("critical points that are not global are strict saddles, K = 30, K c = 1.23", "FL"),
         ("random starts end at the global value, K = 30, K c = 1.23", "FL"),

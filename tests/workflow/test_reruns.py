@@ -49,7 +49,7 @@ THEORY_TABLES = {
     f"studies/small/theory/tables/{name}"
     for name in (
         *("bias_sweep", "closed_forms", "critical_points", "curves", "definition", "descent", "focal_convexity"),
-        *("conjecture", "geometry", "minima", "starts", "statements", "theorem_1_bias"),
+        *("conjecture", "geometry", "minima", "spheres", "starts", "statements", "theorem_1_bias"),
     )
 }
 # What is made in the theory, all tables at once, and what comes of it.

@@ -183,6 +183,7 @@ THEOREMS = {
     "Corollary 1": "Theorem 2 covers label smoothing.",
     "Corollary 2": "The focal loss has no spurious local minimum where every p is at least 0.21.",
     "Section 5, conjecture": "Many more losses end in neural collapse.",
+    "Section 5, exceptions": "These losses do not end in neural collapse.",
     "Definition 1": "The loss has the contrastive property.",
     "Section 3.2": "Gradient descent on Eq. (7) ends in collapse; the focal loss is convex where p is at least 0.21.",
 }

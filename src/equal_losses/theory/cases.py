@@ -66,6 +66,7 @@ def cases(settings: Mapping) -> dict[str, list[dict]]:
         "minima": [{"loss": loss, **size, **minimise} for size in minimise["sizes"] for loss in losses],
         "conjecture": [{"loss": loss, **conjecture, **size} for loss in losses for size in conjecture["sizes"]],
         "theorem_1_bias": [{}],
+        "spheres": [settings["spheres"]],
         "descent": [{"loss": loss, **settings["descent"]} for loss in losses],
         "bias_sweep": bias_sweeps,
         "critical_points": landscape,

@@ -104,6 +104,21 @@ def _theorem_1_bias(minima: pd.DataFrame) -> Iterator[Statement]:
         yield *_share(statement, source, lower[of]), numbers
 
 
+def _spheres(minima: pd.DataFrame) -> Iterator[Statement]:
+    row = minima.iloc[0]
+    yield _error("minimum as predicted", "derived in spheres", minima["objective_error"], row["tolerance"])
+    numbers = (
+        f"objective {row['objective']:.9f}, predicted {row['objective_closed_form']:.9f}, from {row['at_predicted']} "
+        f"of {row['starts']} starts; variance within classes {row['within']:.2g}, cosines {row['cosine_low']:.4f} to "
+        f"{row['cosine_high']:.4f}"
+    )
+    collapses = minima["collapses"].astype(bool)
+    if row["is_exception"]:
+        yield *_share("the global minimisers are not neural collapse", "Section 5, exceptions", collapses), numbers
+    else:
+        yield *_share("the global minimisers are neural collapse", "Section 5, conjecture", ~collapses), numbers
+
+
 def _descent(path: pd.DataFrame) -> Iterator[Statement]:
     last = path[path["iteration"] == path["iteration"].max()]
     yield _share("gradient descent does not end at W = H = 0", "Section 3.2", last["nc1"].isna())
@@ -175,6 +190,7 @@ _STATEMENTS = {
     "minima": _minima,
     "conjecture": _conjecture,
     "theorem_1_bias": _theorem_1_bias,
+    "spheres": _spheres,
     "descent": _descent,
     "bias_sweep": _bias_sweep,
     "critical_points": _critical_points,
