@@ -59,8 +59,8 @@ def run(options: argparse.Namespace) -> None:
         expected = prediction(model, loss)
         if math.isnan(expected.margin):
             _note(
-                f"nothing is predicted for {loss['name']}: no minimiser was found at this c, or lambda_b is above 0 and a "
-                "common shift of the logits changes the loss"
+                f"nothing is predicted for {loss['name']}: no minimiser was found at this c, or lambda_b is above 0 "
+                "and a common shift of the logits changes the loss"
             )
         elif loss["kind"] not in closed_form.PHI:
             decided = bound(ReducedLoss(model.loss, model.classes), model.c)
