@@ -30,6 +30,19 @@ def test_the_predicted_minima(model, value):
     assert model.value == pytest.approx(value, abs=1e-8)
 
 
+@pytest.mark.parametrize(
+    "model",
+    [models.above_cross_entropy("l_softmax", margin=margin) for margin in (2, 3)]
+    + [models.above_cross_entropy("center", penalty=penalty) for penalty in (0.003, 1)],
+)
+def test_l_softmax_and_center_loss_end_where_cross_entropy_does(model):
+    assert model.value == pytest.approx(0.094361694, abs=1e-9)
+    lowest, H, W = min((model.minimise(seed) for seed in range(3)), key=lambda end: end[0])
+    assert lowest == pytest.approx(model.value, abs=1e-11)
+    logits = H @ W.T
+    assert logits[0, 0] - logits[0, 1:] == pytest.approx(5.283204, abs=1e-4)
+
+
 @pytest.mark.parametrize("penalty, margin", [(0.01, 4.574711), (0.05, 2.833213), (0.2, 0.693147)])
 def test_n_pair_has_the_margin_of_cross_entropy_with_one_sample_per_class(penalty, margin):
     _, H, W = models.n_pair(penalty).minimise(seed=0)
@@ -37,10 +50,16 @@ def test_n_pair_has_the_margin_of_cross_entropy_with_one_sample_per_class(penalt
     assert logits[0, 0] - logits[0, 1:] == pytest.approx(margin, abs=1e-6)
 
 
-@pytest.mark.parametrize("loss", sorted(MODELS.keys() - {"ArcFace"}))
+@pytest.mark.parametrize("loss", sorted(MODELS.keys() - {"ArcFace", "L-Softmax"}))
 def test_every_start_ends_at_the_predicted_minimum(loss):
     row = tables()["spheres"].set_index("loss").loc[loss]
     assert (row["at_predicted"], abs(row["objective_error"]) < 1e-11) == (row["starts"], True)
+
+
+def test_l_softmax_is_stuck_from_some_starts():
+    row = tables()["spheres"].set_index("loss").loc["L-Softmax"]
+    assert 0 < row["at_predicted"] < row["starts"]
+    assert abs(row["objective_error"]) < 1e-11 and row["collapses"]
 
 
 def test_the_kink_of_arcface_stops_a_descent_close_to_the_minimum_and_never_below_it():

@@ -18,7 +18,9 @@ from scipy.optimize import minimize, minimize_scalar
 from torch import Tensor
 
 from equal_losses.losses.arcface import arcface
+from equal_losses.losses.center import center
 from equal_losses.losses.cosface import cosface
+from equal_losses.losses.l_softmax import l_softmax
 from equal_losses.losses.normface import normface
 from equal_losses.losses.sphereface import sphereface
 from equal_losses.theory.closed_form import global_minimiser
@@ -117,6 +119,26 @@ def n_pair(penalty: float, classes: int = 4) -> Model:
 
     value = global_minimiser("cross_entropy", classes, penalty).value
     return Model(objective, value, classes=classes, samples=1, beside=1, on_sphere=False)
+
+
+def above_cross_entropy(kind: str, **parameters: float) -> Model:
+    """Eq. (7) without a bias under L-Softmax or center loss, at the sizes of the reference values, K c = 0.02.
+
+    L-Softmax is at least cross entropy, because psi_m(theta) <= cos(theta), and equal where each feature is along the w
+    of its class; center loss is, and equal where the features of a class are one. Both hold at neural collapse: so the
+    minimisers and the minimum are those of cross entropy, whatever the margin or the penalty.
+    """
+    classes, samples, lambda_W, lambda_H = 4, 5, 5e-3, 1e-3
+    labels = torch.arange(classes).repeat_interleave(samples)
+
+    def objective(H: Tensor, W: Tensor) -> Tensor:
+        penalty = lambda_W / 2 * W.square().sum() + lambda_H / 2 * H.square().sum()
+        if kind == "center":
+            return center(H @ W.T, labels, H, **parameters) + penalty
+        return l_softmax(H @ W.T, labels, H, W, **parameters) + penalty
+
+    value = global_minimiser("cross_entropy", classes, math.sqrt(samples * lambda_W * lambda_H)).value
+    return Model(objective, value, classes=classes, samples=samples, beside=1, on_sphere=False)
 
 
 def easy_positive(temperature: float, classes: int = 4, samples: int = 5) -> Model:

@@ -16,6 +16,8 @@ MODELS = {
     "SphereFace": models.margin_softmax("sphereface", scale=10),
     "SupCon": models.supcon(temperature=0.5),
     "N-pair": models.n_pair(penalty=0.05),
+    "L-Softmax": models.above_cross_entropy("l_softmax", margin=2),
+    "center": models.above_cross_entropy("center", penalty=0.1),
     "triplet": models.triplet(margin=1),
     **EXCEPTIONS,
 }
