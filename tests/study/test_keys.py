@@ -176,7 +176,7 @@ def test_a_default_is_the_same_written_or_not(small_config):
     assert of_loss(after(small_config, f"{TRAINING}.optimizer", {"kind": "sgd", "momentum": 0.9}), "CE") == before
 
 
-@pytest.mark.parametrize(("with_mse", "missing"), [(False, {"mse_bias"}), (True, set())])
+@pytest.mark.parametrize(("with_mse", "missing"), [(False, {"bias"}), (True, set())])
 def test_figures_of_the_theory_are_drawn_where_there_is_something_on_them(small_config, with_mse, missing):
     if with_mse:
         put(small_config, "losses.MSE", {"kind": "mse", "kappa": 1, "beta": 15})

@@ -34,7 +34,7 @@ def test_a_case_is_of_one_loss_and_one_size():
     assert [case["classes"] for case in minima] == [3, 3, 3, 4, 4, 4]
 
 
-def test_a_penalised_bias_is_for_mse():
+def test_a_penalised_bias_is_for_losses_that_a_shift_changes():
     assert names(cases(changed())["bias_sweep"]) == ["MSE"]
 
 

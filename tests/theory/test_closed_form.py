@@ -10,10 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from equal_losses import losses
+from equal_losses.losses.bce import bce
 from equal_losses.losses.focal import focal
 from equal_losses.running.errors import InputError
 from equal_losses.theory import closed_form
 from equal_losses.theory.convexity import smallest_zero_sum_curvature
+from equal_losses.theory.ufm import UnconstrainedFeatureModel, margins, minimise
 
 from .paper_losses import CLASSES, LAMBDA_H, LAMBDA_W, PARAMETERS, REFERENCE, SAMPLES
 
@@ -131,14 +133,14 @@ def test_mse_beyond_the_boundary():
 @given(classes=st.integers(2, 50), c=st.floats(1e-4, 0.02), kappa=st.floats(0.3, 4), beta=st.floats(5, 20))
 @settings(max_examples=50, deadline=None)
 def test_mse_boundary_is_where_the_shared_component_starts(classes, c, kappa, beta):
-    boundary = closed_form.mse_bias_boundary(classes, c, kappa, beta)
+    boundary = closed_form.bias_boundary("mse", classes, c, kappa=kappa, beta=beta)
     below, above = (
         closed_form.global_minimiser("mse", classes, c, factor * boundary, kappa=kappa, beta=beta)
         for factor in (1 - 1e-6, 1 + 1e-6)
     )
     assert below.shared == 0 < above.shared
     assert above.shared < 1e-4 * above.margin
-    one = closed_form.mse_bias_boundary(classes, c, 1.0, beta)
+    one = closed_form.bias_boundary("mse", classes, c, kappa=1.0, beta=beta)
     assert beta * one / (2 + one) == pytest.approx(classes * c / 2, rel=1e-9)
 
 
@@ -198,3 +200,31 @@ def test_bad_input_is_named(call, name):
 def test_name_kind_and_reduction_are_no_parameters_of_a_closed_form():
     loss = {"name": "FL", "kind": "focal", "gamma": 3, "reduction": "sum"}
     assert closed_form.loss_parameters(loss) == {"gamma": 3}
+
+
+@pytest.mark.parametrize("c, classes, boundary", [(0.005, 4, 0.00217622), (0.002, 10, 0.00043919)])
+def test_bce_leaves_the_etf_beyond_the_boundary_of_its_bias(c, classes, boundary):
+    assert closed_form.bias_boundary("bce", classes, c) == pytest.approx(boundary, rel=2e-5)
+    below, above = (closed_form.global_minimiser("bce", classes, c, factor * boundary) for factor in (0.99, 1.01))
+    assert below.shared == 0 < above.shared
+
+
+@pytest.mark.parametrize("lambda_b", [0, 1e-3, 2.2e-3, 0.01, 1])
+@pytest.mark.parametrize("strength", [0.02, 0.8, 1.2, 3.2])
+@pytest.mark.parametrize("classes", [2, 3, 4])
+def test_the_closed_form_of_bce_is_the_minimum_of_eq_7(classes, strength, lambda_b):
+    model = UnconstrainedFeatureModel(bce, classes, 1, classes + 1, strength / classes, strength / classes, lambda_b)
+    point = minimise(model, model.random_point(0))
+    expected = closed_form.global_minimiser("bce", classes, model.c, lambda_b)
+    assert model.value_and_gradient(point)[0] == pytest.approx(expected.value, abs=1e-10)
+    assert margins(model, point) == pytest.approx(expected.margin, abs=1e-6)
+    weights = np.sum(point.W**2, axis=1)
+    assert weights == pytest.approx(expected.weight_norm_sq(classes, 1, model.lambda_W, model.lambda_H), abs=1e-6)
+    if lambda_b:
+        assert point.b == pytest.approx(expected.bias, abs=1e-6)
+
+
+def test_the_reference_of_bce():
+    assert closed_form.global_minimiser("bce", 4, 0.005).value == pytest.approx(0.172319707, abs=1e-9)
+    beyond = closed_form.global_minimiser("bce", 4, 0.005, lambda_b=0.01)
+    assert (beyond.margin, beyond.bias) == pytest.approx((9.190240, -0.5), abs=1e-6)

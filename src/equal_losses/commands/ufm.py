@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> None:
                 f"nothing is predicted for {loss['name']}: no minimiser was found at this c, or lambda_b is above 0 "
                 "and a common shift of the logits changes the loss"
             )
-        elif loss["kind"] not in closed_form.PHI:
+        elif loss["kind"] not in closed_form.MINIMISERS:
             decided = bound(ReducedLoss(model.loss, model.classes), model.c)
             if not decided.with_bias:
                 where = "without a bias" if decided.without_bias else "nowhere"

@@ -53,7 +53,10 @@ def cases(settings: Mapping) -> dict[str, list[dict]]:
         if entry["kinds"] is None or loss["kind"] in entry["kinds"]
     ]
     bias_sweeps = [
-        {"loss": loss, **size, **bias_sweep} for size in bias_sweep["sizes"] for loss in losses if loss["kind"] == "mse"
+        {"loss": loss, **size, **bias_sweep}
+        for size in bias_sweep["sizes"]
+        for loss in losses
+        if loss["kind"] in ("mse", "bce")  # a common shift of the logits changes them: the bias matters
     ]
     drawn_classes = {*settings["contrastive_property"]["classes"], *(size["classes"] for size in minimise["sizes"])}
     lines = {

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
-from scipy.special import xlogy
+from scipy.special import logit, xlogy
 
 from equal_losses.running.errors import InputError
 
@@ -31,7 +31,8 @@ class GlobalMinimiser:
         value: the objective there.
         bias: b*, the common entry of b; meaningless (zero here) where the loss ignores it and lambda_b is 0.
         shared: the eigenvalue of W H along the all-ones direction, where that of the simplex ETF is zero and the
-            other K - 1 are `margin`. Only MSE with a large lambda_b has it above zero.
+            other K - 1 are `margin`. Only MSE and binary cross entropy with a large lambda_b have it above zero; under
+            the latter the eigenvalue is minus this, W and H being opposed there.
     """
 
     margin: float
@@ -65,16 +66,16 @@ def global_minimiser(kind: str, classes: int, c: float, lambda_b: float = 0.0, *
     """The global minimiser of Eq. (7) for a loss named by its kind, with d > K.
 
     Args:
-        kind: cross_entropy, label_smoothing, focal or mse.
+        kind: one of `MINIMISERS`.
         classes: K, at least 2.
         c: sqrt(n lambda_W lambda_H), positive.
-        lambda_b: at least 0; it matters to MSE alone, because the other losses ignore a common shift of the logits.
+        lambda_b: at least 0; it matters to MSE and bce alone: the other losses ignore a common shift of the logits.
         parameters: the loss's own, see `loss_parameters`.
 
     Raises:
         InputError: for a parameter out of range.
     """
-    return _MINIMISERS[kind](classes, c, lambda_b, **parameters)
+    return MINIMISERS[kind](classes, c, lambda_b, **parameters)
 
 
 def _cross_entropy_minimiser(classes: int, c: float, lambda_b: float, smoothing: float = 0.0) -> GlobalMinimiser:
@@ -144,7 +145,47 @@ def _mse_minimiser(
     return GlobalMinimiser(margin, value / scale, bias, shared)
 
 
-_MINIMISERS = {
+def _bce_minimiser(classes: int, c: float, lambda_b: float) -> GlobalMinimiser:
+    """Derived here, with W H and b of the same form as under MSE: with u = sigma(z_j) and v = 1 - sigma(z_k), the
+    objective is -log(1-v) - (K-1) log(1-u) + c ((K-1) s + |m|) + lambda_b K b^2 / 2.
+
+    Its derivative in s gives u + v = K c if s > 0, which needs K c < 1, and u + v = 1 otherwise. That in b is
+    (K-1) u - v = -lambda_b K b, and the one in m lets m be other than 0 only where that is K c: b < 0, as false classes
+    outnumber the true one. So b grows from 0 to -c/lambda_b with lambda_b, and beyond m < 0 carries what the bias no
+    longer pays for: u = (u + v)/K + c, frozen.
+    """
+    total = min(classes * c, 1.0)
+
+    def logits(bias: float) -> tuple[float, float]:
+        other = min(total / classes - lambda_b * bias, total * (1 - 1e-15))  # u
+        return logit(other), -logit(total - other)
+
+    def excess(bias: float) -> float:  # rises with b
+        z_j, z_k = logits(bias)
+        return bias - ((classes - 1) * z_j + z_k) / classes
+
+    bias, shared = 0.0, 0.0
+    if lambda_b and classes > 2 and excess(-c / lambda_b) > 0:
+        bias = -c / lambda_b
+        z_j, z_k = logits(bias)
+        shared = (classes - 1) * z_j + z_k - classes * bias  # m, below zero
+    else:
+        if classes > 2:
+            lower = -c / lambda_b if lambda_b else -1e3
+            bias = brentq(excess, lower, 0.0, xtol=1e-14, rtol=1e-14)
+        z_j, z_k = logits(bias)
+    margin = z_k - z_j if total < 1 else 0.0
+    value = (
+        np.logaddexp(0, -z_k)
+        + (classes - 1) * np.logaddexp(0, z_j)
+        + c * ((classes - 1) * margin - shared)
+        + lambda_b * classes * bias**2 / 2
+    )
+    return GlobalMinimiser(margin, float(value), bias, -shared)
+
+
+MINIMISERS = {
+    "bce": _bce_minimiser,
     "cross_entropy": _cross_entropy_minimiser,
     "label_smoothing": _cross_entropy_minimiser,
     "focal": _focal_minimiser,
@@ -157,15 +198,30 @@ def loss_parameters(loss: Mapping) -> dict:
     return {key: value for key, value in loss.items() if key not in ("name", "kind", "reduction")}
 
 
-def mse_bias_boundary(classes: int, c: float, kappa: float, beta: float, class_reduction: str = "sum") -> float:
-    """The lambda_b beyond which the minimiser under MSE is no simplex ETF; infinite where W = 0 before that.
+def bias_boundary(kind: str, classes: int, c: float, **parameters) -> float:
+    """The lambda_b beyond which the minimiser under mse or bce is no simplex ETF; infinite where none is.
 
-    Derived here: at the boundary lambda_b b = c with z_j = 0, m = 0 and s = beta - c K/(2 kappa), and b = s/K. For
-    kappa = 1 this is beta lambda_b / (2 + lambda_b) = K c / 2.
+    Derived here: there lambda_b |b| = c and m = 0. For MSE then z_j = 0 and s = beta - c K/(2 kappa), so b = s/K; for
+    kappa = 1 this is beta lambda_b / (2 + lambda_b) = K c / 2. For binary cross entropy sigma(z_j) = 2c and
+    1 - sigma(z_k) = (K-2) c, so b = ((K-1) z_j + z_k)/K; with two classes its bias is 0 for any penalty.
     """
+    return _BOUNDARIES[kind](classes, c, **parameters)
+
+
+def _mse_bias_boundary(classes: int, c: float, kappa: float, beta: float, class_reduction: str = "sum") -> float:
     scale = _mse_scale(classes, class_reduction)
     margin = beta - scale * c * classes / (2 * kappa)
     return c * classes / margin if margin > 0 else math.inf
+
+
+def _bce_bias_boundary(classes: int, c: float) -> float:
+    if classes == 2 or classes * c >= 1:
+        return math.inf
+    bias = ((classes - 1) * logit(2 * c) - logit((classes - 2) * c)) / classes
+    return -c / bias if bias < 0 else math.inf
+
+
+_BOUNDARIES = {"mse": _mse_bias_boundary, "bce": _bce_bias_boundary}
 
 
 def phi_cross_entropy(t: ArrayLike, classes: int) -> np.ndarray:

@@ -73,7 +73,7 @@ def prediction(model: UnconstrainedFeatureModel, loss: Mapping) -> GlobalMinimis
     among those that are neural collapse. It is `UNKNOWN` where the reduced loss has no minimiser, and where a penalised
     bias moves the logits of a loss that a common shift changes.
     """
-    if loss["kind"] in closed_form.PHI:
+    if loss["kind"] in closed_form.MINIMISERS:
         return closed_form.global_minimiser(
             loss["kind"], model.classes, model.c, model.lambda_b, **closed_form.loss_parameters(loss)
         )

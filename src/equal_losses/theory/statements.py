@@ -131,7 +131,7 @@ def _bias_sweep(sweep: pd.DataFrame) -> Iterator[Statement]:
     source = "derived in closed_form"
     yield _error("NC2 under a penalised bias", source, sweep["nc2"] - sweep["nc2_closed_form"], 1e-5)
     yield _error("centered NC2 = 0 under a penalised bias", source, sweep["nc2_centered"], 1e-5)
-    yield _error("NC2 = 0 for any lambda_b", "Theorem 1, if it covered MSE", sweep["nc2"], 1e-5)
+    yield _error("NC2 = 0 for any lambda_b", f"Theorem 1, if it covered {_BIASED[_kind(sweep)]}", sweep["nc2"], 1e-5)
 
 
 def _critical_points(points: pd.DataFrame) -> Iterator[Statement]:
@@ -184,6 +184,9 @@ def _focal_convexity(convexity: pd.DataFrame) -> Iterator[Statement]:
     yield _error("threshold of convexity as in closed form (relative)", "derived in closed_form", relative, 1e-6)
     yield _share(f"convex where p >= {FOCAL_REGION}", "Section 3.2", convexity["threshold"] > FOCAL_REGION)
 
+
+# Losses that a common shift of the logits changes, in words.
+_BIASED = {"mse": "MSE", "bce": "binary cross entropy"}
 
 # The statements about the rows of one loss, by the table that they are computed from.
 _STATEMENTS = {

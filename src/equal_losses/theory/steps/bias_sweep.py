@@ -5,7 +5,10 @@ from equal_losses.theory.model import described, measure
 
 
 def bias_sweep(settings: Mapping) -> list[dict]:
-    """Minima of Eq. (7) under MSE: one row per lambda_b, see `measure`, with the predicted NC2 as well."""
+    """Minima of Eq. (7) under MSE or binary cross entropy: one row per lambda_b.
+
+    See `measure`; the predicted NC2 is there as well.
+    """
     rows = []
     for lambda_b in settings["lambda_b"]:
         model, identity, expected = described({**settings, "lambda_b": lambda_b})

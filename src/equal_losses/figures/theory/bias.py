@@ -5,11 +5,12 @@ from equal_losses.figures.style import COLUMN_INCHES, log_ticks, loss_styles
 from equal_losses.figures.theory._shared import GREY, line, mark
 
 
-def mse_bias(bias_sweep: pd.DataFrame, closed_forms: pd.DataFrame) -> Figure:
-    r"""**Lines: theory**, derived for this study: under MSE with a penalised bias the minimiser leaves the simplex ETF
-    at a boundary (vertical lines), which for κ = 1 is β λ\ :sub:`b` / (2 + λ\ :sub:`b`) = K c / 2, and W keeps a
-    component along the all-ones direction. **Marks: computed** with L-BFGS. Hollow: the paper's NC₂. Filled: NC₂ with
-    the mean row of W subtracted, zero throughout. The paper leaves MSE out of Theorem 1.
+def bias(bias_sweep: pd.DataFrame, closed_forms: pd.DataFrame) -> Figure:
+    r"""**Lines: theory**, derived for this study: under MSE and binary cross entropy with a penalised bias the
+    minimiser leaves the simplex ETF at a boundary (vertical lines), λ\ :sub:`b` \|b\| = c, which for MSE with κ = 1 is
+    β λ\ :sub:`b` / (2 + λ\ :sub:`b`) = K c / 2. Beyond, W keeps a component along the all-ones direction. **Marks:
+    computed** with L-BFGS. Hollow: the paper's NC₂. Filled: NC₂ with the mean row of W subtracted, zero throughout.
+    The paper leaves both losses out of Theorem 1.
     """
     swept = bias_sweep[bias_sweep["lambda_b"] > 0]
     sizes = swept.groupby(["loss", "classes"], sort=False)
@@ -25,7 +26,7 @@ def mse_bias(bias_sweep: pd.DataFrame, closed_forms: pd.DataFrame) -> Figure:
         axis.plot(found["lambda_b"], found["nc2"], linestyle="", **mark(style), label=f"{name}, uncentered")
         filled = {**mark(style), "markerfacecolor": style["color"], "markersize": 2.5}
         axis.plot(found["lambda_b"], found["nc2_centered"], linestyle="", **filled, label=f"{name}, centered")
-        boundary = of_size[of_size["curve"] == "bias_boundary"]["x"].iloc[0]
+        (boundary,) = of_size[of_size["curve"] == "bias_boundary"]["x"]
         grey = {"color": GREY, "linewidth": 0.8, "linestyle": style["linestyle"], "zorder": 0}
         axis.axvline(boundary, **grey, label=f"{name}, boundary")
     axis.set_xscale("log")
