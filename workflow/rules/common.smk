@@ -9,6 +9,7 @@ from snakemake.exceptions import WorkflowError
 
 from equal_losses.page import content
 from equal_losses.study import keys, kinds
+from equal_losses.study.configuration import TUNABLE
 from equal_losses.study.keys import DATASET_FILES
 from equal_losses.study.partial import SUFFIX, PartialStudy
 from equal_losses.study.paths import *
@@ -158,7 +159,8 @@ def mark(steps):
 
 
 wildcard_constraints:
-    **dict.fromkeys("dataset experiment loss width epochs seed to tuned candidate number table figure".split(), "[^/]+"),
+    **dict.fromkeys("dataset experiment loss width epochs seed to candidate number table figure".split(), "[^/]+"),
+    tuned="|".join(TUNABLE),
     key=KEY,
     features_key=KEY,
     metrics_key=KEY,
