@@ -48,7 +48,16 @@ def measured(*parts: str) -> set[str]:
 THEORY_TABLES = {
     f"studies/small/theory/tables/{name}"
     for name in (
-        *("bias_sweep", "closed_forms", "critical_points", "curves", "definition", "descent", "focal_convexity"),
+        *(
+            "bands",
+            "bias_sweep",
+            "closed_forms",
+            "critical_points",
+            "curves",
+            "definition",
+            "descent",
+            "focal_convexity",
+        ),
         *("conjecture", "geometry", "minima", "spheres", "starts", "statements", "theorem_1_bias"),
     )
 }

@@ -76,6 +76,7 @@ def cases(settings: Mapping) -> dict[str, list[dict]]:
         "starts": landscape,
         "definition": contrastive,
         "curves": contrastive,
+        "bands": [case for case in contrastive if case["loss"]["kind"] in ("focal", "gce", "poly1", "sce")],
         "focal_convexity": [settings["focal_convexity"]],
         "geometry": [{"loss": loss, "classes": 3, "dim": 3, **settings["geometry"]} for loss in losses],
         "closed_forms": [lines],

@@ -179,6 +179,18 @@ def _curves(curves: pd.DataFrame) -> Iterator[Statement]:
         yield _error(statement, "derived in closed_form", errors[known["curve"] == curve], 1e-6)
 
 
+def _bands(bands: pd.DataFrame) -> Iterator[Statement]:
+    for column, claim in (
+        ("origin", "K c up to which the origin has a way down"),
+        ("tie", "K c at which two margins are as low"),
+        ("fold", "K c beyond which the origin alone is left"),
+    ):
+        relative = bands[column] / bands[f"{column}_closed_form"] - 1
+        found = zip(bands["classes"], bands[column], strict=True)
+        numbers = f"{column} at K c = " + ", ".join(f"{value:.6f} (K = {classes})" for classes, value in found)
+        yield *_error(f"{claim}, as in closed form (relative)", "derived in bands", relative, 1e-5), numbers
+
+
 def _focal_convexity(convexity: pd.DataFrame) -> Iterator[Statement]:
     relative = convexity["threshold"] / convexity["threshold_closed_form"] - 1
     yield _error("threshold of convexity as in closed form (relative)", "derived in closed_form", relative, 1e-6)
@@ -200,6 +212,7 @@ _STATEMENTS = {
     "starts": _starts,
     "definition": _definition,
     "curves": _curves,
+    "bands": _bands,
     "focal_convexity": _focal_convexity,
 }
 
