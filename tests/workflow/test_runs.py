@@ -57,19 +57,18 @@ def test_without_a_configuration_the_study_is_the_demo_and_with_one_it_is_not_mi
     assert "results/figures/demo" not in workflow.run("-n", "--verbose").stdout
 
 
-def test_what_frees_disk_goes_first(workflow):
+def test_what_frees_disk_goes_first_and_then_what_takes_longest(workflow):
     """An extraction before a training, a training before a trunk, and a trunk that goes on before a new one."""
-    workflow.config["experiments"]["small"]["epochs"] = [3, 7, 9]
+    workflow.config["experiments"]["small"].update(epochs=[3, 7, 9], widths=[0.25, 0.5])
     printed = workflow.run("--dry-run", "--verbose").stdout
     priorities = {}
     for block in re.split(r"^\[.*\]$", printed, flags=re.MULTILINE):
-        rule = re.search(r"^rule (\w+):", block, re.MULTILINE)
-        priority = re.search(r"priority: (\d+)", block)
-        if rule:
-            priorities.setdefault(rule[1], set()).add(int(priority[1]) if priority else 0)
-    assert priorities["extract_features"] == {3}
-    assert priorities["train"] == {2}
-    assert priorities["train_trunk"] == {0, 1}
+        found = re.search(r"^rule (\w+):.* width=([\d.]+).*priority: (\d+)", block, re.MULTILINE | re.DOTALL)
+        if found:
+            priorities.setdefault(found[1], set()).add((int(found[3]), found[2]))
+    jobs = [job for rule in ("train_trunk", "train", "extract_features") for job in sorted(priorities[rule])]
+    assert jobs == sorted(jobs)
+    assert [width for _, width in jobs] == ["0.25", "0.5"] * 4  # trunks twice
 
 
 def drawn(workflow: Workflow, experiment: str) -> set[str]:

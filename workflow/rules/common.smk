@@ -77,9 +77,18 @@ def keep_snapshots(wildcards):
     return study.experiments[wildcards.experiment].config["keep_snapshots"]
 
 
-def goes_on(wildcards):
-    """A higher priority for a trunk that goes on from another one."""
-    return 1 if steps.by_key[wildcards.key].subject.parent else 0
+LEVELS = ["trunk", "trunk that goes on", "training", "features"]
+
+
+def first(level):
+    """The priority of a level of jobs. In a level larger networks come first: what takes longest is not left for last."""
+    return lambda wildcards: 10_000 * LEVELS.index(level) + round(100 * float(wildcards.width))
+
+
+def trunk_first(wildcards):
+    """The priority of a trunk."""
+    goes_on = steps.by_key[wildcards.key].subject.parent is not None
+    return first("trunk that goes on" if goes_on else "trunk")(wildcards)
 
 
 # What a job asks a cluster for, generous for the paper's networks on one GPU of its day. A training that needs longer

@@ -11,7 +11,7 @@ rule train_stack_trunk:
         key=temp(f"{STACK_TRUNK}/key.json"),
     log:
         f"{STACK_TRUNK}/train_trunk.log",
-    priority: goes_on
+    priority: trunk_first
     conda:
         "../../envs/environment.yaml"
     threads: study.compute["threads"]
@@ -34,7 +34,7 @@ use rule train_stack_trunk as train_stack with:
         key=f"{STACK}/key.json",
     log:
         f"{STACK}/train.log",
-    priority: 2
+    priority: first("training")
 
 
 use rule extract_features as extract_stack with:

@@ -11,7 +11,7 @@ rule train_trunk:
     log:
         f"{TRUNK}/train_trunk.log",
     # Trunks that go on come first, so that the temporary files of one (loss, seed) are gone before the next one's appear.
-    priority: goes_on
+    priority: trunk_first
     conda:
         "../../envs/environment.yaml"
     threads: study.compute["threads"]
@@ -41,7 +41,7 @@ rule train:
     wildcard_constraints:
         experiment=TRAINED,
     # Before trunks, because what frees a trunk goes first.
-    priority: 2
+    priority: first("training")
     conda:
         "../../envs/environment.yaml"
     threads: study.compute["threads"]
@@ -67,7 +67,7 @@ rule extract_features:
     wildcard_constraints:
         experiment=TRAINED,
     # First of all, because it may free the snapshots.
-    priority: 3
+    priority: first("features")
     conda:
         "../../envs/environment.yaml"
     threads: study.compute["threads"]
