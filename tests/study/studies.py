@@ -11,7 +11,15 @@ from equal_losses.study.fingerprints import Codebase
 from equal_losses.study.grid import Run, Study
 from equal_losses.study.keys import Steps
 
-SHIPPED = ("demo.yaml", "fashion.yaml", "paper.yaml", "paper.yaml released-code.yaml", "theory.yaml", "losses.yaml")
+SHIPPED = (
+    "demo.yaml",
+    "fashion.yaml",
+    "paper.yaml",
+    "paper.yaml released-code.yaml",
+    "paper.yaml paper-miniature.yaml",
+    "theory.yaml",
+    "losses.yaml",
+)
 NOWHERE = Path("/nonexistent")
 CODE = Codebase()
 
