@@ -29,10 +29,10 @@ TEMPLATES = ROOT / "workflow" / "report"
 THRESHOLDS = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())["evidence"]
 STATEMENTS = pd.DataFrame(
     [
-        ("all norms equal", "Theorem 1", "CE", 80, 1e-9, 1e-5, True),
-        ("t* unique", "Definition 1", "FL", 9, 1, None, False),
+        ("all norms equal", "Theorem 1", "CE", 80, 1e-9, 1e-5, True, None),
+        ("t* unique", "Definition 1", "FL", 9, 1, None, False, None),
     ],
-    columns=["claim", "source", "loss", "cases", "largest_error", "tolerance", "supported"],
+    columns=["claim", "source", "loss", "cases", "largest_error", "tolerance", "supported", "numbers"],
 )
 RECORD = {
     "train_seconds": 1800,

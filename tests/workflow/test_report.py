@@ -21,7 +21,7 @@ def test_every_figure_of_the_study_and_of_the_theory_is_shown(finished):
         *finished.results.glob("figures/small/*.png"),
         *finished.results.glob("studies/small/theory/figures/*.png"),
     ]
-    assert len(figures) == 11 + 7
+    assert len(figures) == 11 + 8
     assert {base64.b64encode(path.read_bytes()).decode() for path in figures} <= shown
 
 
