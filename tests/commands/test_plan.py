@@ -215,6 +215,18 @@ def test_a_state_under_adam_has_one_copy_of_the_weights_more(small_config):
     assert state("adam") == state("adamw") == state("sgd") + (KEPT + 1) * weights_of(small(small_config), 0.25)
 
 
+@pytest.mark.parametrize(("said", "counted"), [(0, 0), (None, 2)])
+def test_an_optimiser_that_keeps_nothing_is_not_one_that_does_not_say(small_config, monkeypatch, said, counted):
+    def of_state(buffers: int | None) -> int:
+        constant = kinds.constant
+        with monkeypatch.context() as patch:
+            patch.setattr(kinds, "constant", lambda *of: buffers if of[2] == "BUFFERS" else constant(*of))
+            return cost_of(small(small_config, share_trunk=False, widths=[0.25], epochs=[7])).disk_temporary
+
+    per_buffer = of_state(2) - of_state(1)
+    assert of_state(said) == of_state(1) + (counted - 1) * per_buffer
+
+
 def test_runs_that_are_trained_as_one_are_in_between_together(small_config):
     assert (
         cost_of(small(small_config, stack=2)).disk_temporary == 2 * cost_of(small(small_config, stack=1)).disk_temporary

@@ -51,4 +51,4 @@ def test_adam_couples_its_weight_decay_and_adamw_does_not(kind):
 
 
 def test_every_kind_says_how_many_buffers_it_has():
-    assert all(kinds.constant("optimizers", kind, "BUFFERS") for kind in kinds.kinds("optimizers"))
+    assert None not in [kinds.constant("optimizers", kind, "BUFFERS") for kind in kinds.kinds("optimizers")]

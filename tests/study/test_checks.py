@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import pytest
 
 from equal_losses.running.errors import InputError
-from equal_losses.study import checks, configuration
+from equal_losses.study import checks, configuration, kinds
 
 from .studies import put
 
@@ -41,6 +42,23 @@ def test_what_would_go_wrong_later_is_one_line(small_config, path, value, messag
     with pytest.raises(InputError) as raised:
         configuration.validated(small_config)
     assert raised.value.lines[0].startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("part", "source"),
+    [
+        ("schedule", "def new(epoch, epochs, *, at: tuple[int, ...] = (10, 20)): ..."),
+        ("optimizer", "def new(parameters, learning_rate, weight_decay, *, nesterov: bool = True): ..."),
+    ],
+)
+def test_a_new_kind_may_have_a_key_of_a_shipped_one_and_mean_something_else(small_config, monkeypatch, part, source):
+    names, tree = kinds.kinds, kinds._tree
+    monkeypatch.setattr(kinds, "kinds", lambda package: [*names(package), "new"])
+    monkeypatch.setattr(
+        kinds, "_tree", lambda package, kind: ast.parse(source) if kind == "new" else tree(package, kind)
+    )
+    put(small_config, f"experiments.small.training.{part}", {"kind": "new"})
+    configuration.validated(small_config)
 
 
 def test_all_of_it_is_told_at_once(small_config):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from equal_losses.running.errors import InputError
+from equal_losses.schedules.steps import decay_epochs
 from equal_losses.study.grid import CHOSEN, Choice, Experiment, Stack, Study
 
 from .studies import SHIPPED, put, shipped
@@ -20,6 +21,13 @@ def tuned(config: dict, tuning_seeds: list[int], **options) -> Experiment:
     """The same, at one loss and width, with two candidates for the weight decay."""
     put(config, "experiments.small.training.weight_decay", {"candidates": [0.001, 0.01], "seeds": tuning_seeds})
     return small(config, losses=["CE"], widths=[0.25], **options)
+
+
+def test_the_study_of_the_released_code_decays_where_the_code_does():
+    study = Study(shipped("paper.yaml released-code.yaml"))
+    for experiment in study.experiments.values():
+        schedule = experiment.config["training"]["schedule"]
+        assert decay_epochs(800, schedule["at"], schedule["shift"]) == [341, 570]
 
 
 # Runs

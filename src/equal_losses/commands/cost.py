@@ -133,7 +133,8 @@ def _temporary_copies(training: Run | Stack, kept: bool) -> int:
     trunk, epochs = training.trunk, training.snapshot_epochs
     own = [epoch for epoch in epochs if trunk is None or epoch > trunk.to]
     optimizer = training.experiment.config["training"]["optimizer"]["kind"]
-    state = STATE_WEIGHTS + (kinds.constant("optimizers", optimizer, "BUFFERS") or OPTIMIZER_BUFFERS)
+    buffers = kinds.constant("optimizers", optimizer, "BUFFERS")
+    state = STATE_WEIGHTS + (OPTIMIZER_BUFFERS if buffers is None else buffers)
     waiting = len(own) + (len(trunk.snapshot_epochs) if trunk else 0) + state * (KEPT + (trunk is not None))
     return len(training.members) * (waiting + max(state, 0 if kept else len(epochs)))
 

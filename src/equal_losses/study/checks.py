@@ -130,7 +130,7 @@ def _experiment(place: str, experiment: Mapping, dataset: Mapping) -> Iterator[s
     if warmup >= shortest:
         yield f"{place}.training.schedule.warmup: {warmup}; expected less than the shortest budget, {shortest}"
     optimizer = training["optimizer"]
-    if optimizer.get("nesterov") and optimizer["momentum"] == 0:
+    if optimizer.get("nesterov") and optimizer.get("momentum") == 0:
         yield f"{place}.training.optimizer.nesterov: True with a momentum of 0; expected false, or a momentum above 0"
     channels, side = _images(dataset)
     for key in ("normalization", "test_normalization"):

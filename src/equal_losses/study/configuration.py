@@ -309,7 +309,7 @@ def _check_experiment(experiment: dict, where: str, config: Mapping, mistakes: _
         training["optimizer"] = _with_kind(training["optimizer"], f"{place}.optimizer", "optimizers")
     with mistakes.noted():
         training["schedule"] = _with_kind(training["schedule"], f"{place}.schedule", "schedules")
-        for index, share in enumerate(training["schedule"].get("at", [])):
+        for index, share in enumerate(training["schedule"]["at"] if training["schedule"]["kind"] == "steps" else []):
             if Fraction(str(share)) >= 1:
                 mistakes.append(f"{place}.schedule.at[{index}]: {share!r}; allowed: a share between 0 and 1")
     for index, figure in enumerate(experiment["figures"]):
