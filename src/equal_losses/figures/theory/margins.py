@@ -2,7 +2,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from equal_losses.figures.style import PAGE_INCHES, log_ticks, loss_styles
-from equal_losses.figures.theory._shared import GREY, line, loss_legend
+from equal_losses.figures.theory._shared import GREY, loss_legend, mark
 
 
 def margins(curves: pd.DataFrame) -> Figure:
@@ -15,9 +15,10 @@ def margins(curves: pd.DataFrame) -> Figure:
     styles = loss_styles(curves["loss"].unique())
     figure = Figure(figsize=(PAGE_INCHES, 4), layout="constrained")
     axis = figure.subplots()
-    for loss, style in styles.items():
+    for place, (loss, style) in enumerate(styles.items()):
         of_loss = curves[curves["loss"] == loss]
-        axis.plot(of_loss["x"], of_loss["y"], **line(style))
+        # A few marks, at other places than the next loss's, tell lines apart whose colour and dashes are the same.
+        axis.plot(of_loss["x"], of_loss["y"], **{**style, **mark(style)}, markevery=(place % 7, 7))
     axis.axvline(1, color=GREY, linewidth=0.8, zorder=0)
     axis.set_xscale("log")
     axis.set_yscale("symlog", linthresh=1)
