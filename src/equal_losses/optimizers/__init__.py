@@ -3,7 +3,8 @@
 An optimiser is a function `optimizer(parameters, learning_rate, weight_decay, *, ...)` that returns a
 `torch.optim.Optimizer`; its further keywords are keys of the configuration. The loop sets the rate of every epoch (see
 `schedules`). What an optimiser keeps of a parameter is a tensor of the parameter's shape, or one without dimensions
-that is the same for all parameters, such as a count of steps: only then do trainings resume to the same bits, and stack.
+that is the same for all parameters, such as a count of steps: only then do trainings resume to the same bits, and
+stack.
 
 A new optimiser is one file here, whose function has the file's name, with the constant `BUFFERS`, a literal: how many
 tensors of the parameter's shape it keeps.
