@@ -16,6 +16,7 @@ from equal_losses import __version__
 from equal_losses.study import kinds
 from equal_losses.study.grid import Study
 from tests.conftest import ROOT, said_to_snakemake
+from tests.study.studies import PACKAGES
 
 LIBRARY = ROOT / "src" / "equal_losses"
 
@@ -167,17 +168,7 @@ extraction.write_features(target, settings, dataset, [snapshot], augmented=True,
 
 
 def test_every_kind_says_what_it_is():
-    for package in (
-        "losses",
-        "heads",
-        "networks",
-        "datasets",
-        "optimizers",
-        "schedules",
-        "figures.experiment",
-        "figures.theory",
-        "theory.steps",
-    ):
+    for package in PACKAGES:
         assert kinds.kinds(package)
         for kind in kinds.kinds(package):
             assert kinds.caption(package, kind), f"{package}.{kind}"

@@ -20,6 +20,18 @@ SHIPPED = (
     "theory.yaml",
     "losses.yaml",
 )
+# The packages of kinds.
+PACKAGES = (
+    "losses",
+    "heads",
+    "networks",
+    "datasets",
+    "optimizers",
+    "schedules",
+    "figures.experiment",
+    "figures.theory",
+    "theory.steps",
+)
 NOWHERE = Path("/nonexistent")
 CODE = Codebase()
 

@@ -9,17 +9,7 @@ import pytest
 
 from equal_losses.study import kinds
 
-PACKAGES = (
-    "losses",
-    "heads",
-    "networks",
-    "datasets",
-    "optimizers",
-    "schedules",
-    "figures.experiment",
-    "figures.theory",
-    "theory.steps",
-)
+from .studies import PACKAGES
 
 
 @pytest.fixture

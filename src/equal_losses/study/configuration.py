@@ -298,6 +298,11 @@ def checked(value: object, schema: Mapping, where: str) -> object:
     return value
 
 
+def tuned_keys(training: Mapping) -> list[str]:
+    """The keys that have candidates in place of a number."""
+    return [key for key in TUNABLE if isinstance(training[key], Mapping)]
+
+
 def _check_experiment(experiment: dict, where: str, config: Mapping, mistakes: _Mistakes) -> None:
     with mistakes.noted():
         _one_of(experiment["dataset"], config["datasets"], f"{where}.dataset")
@@ -317,7 +322,7 @@ def _check_experiment(experiment: dict, where: str, config: Mapping, mistakes: _
             _one_of(figure, kinds.kinds("figures.experiment"), f"{where}.figures[{index}]")
             for table in kinds.arguments("figures.experiment", figure):
                 _one_of(table, TABLES, f"{where}.figures[{index}]: {figure}, parameter of the function")
-    tuned = [key for key in TUNABLE if isinstance(training[key], Mapping)]
+    tuned = tuned_keys(training)
     if len(tuned) > 1:
         mistakes.append(f"{place}.{tuned[1]}: candidates; allowed beside candidates for {tuned[0]}: a number")
     if experiment["stack"] > 1 and tuned:

@@ -96,7 +96,7 @@ class Experiment:
     @property
     def tuned(self) -> str | None:
         """Which key of `training` is tuned, or None where the config gives numbers."""
-        return next((key for key in configuration.TUNABLE if isinstance(self.config["training"][key], Mapping)), None)
+        return next(iter(configuration.tuned_keys(self.config["training"])), None)
 
     @property
     def tuning(self) -> dict | None:

@@ -62,6 +62,11 @@ class GlobalMinimiser:
         return math.hypot(math.sqrt(classes - 1) * etf_entry, self.shared / norm)
 
 
+def objective_tolerance(value: ArrayLike) -> ArrayLike:
+    """How far another objective may be from this one and count as the same: 1e-9, relative to 1 + |value|."""
+    return 1e-9 * (1 + abs(value))
+
+
 def global_minimiser(kind: str, classes: int, c: float, lambda_b: float = 0.0, **parameters) -> GlobalMinimiser:
     """The global minimiser of Eq. (7) for a loss named by its kind, with d > K.
 

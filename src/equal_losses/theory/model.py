@@ -15,7 +15,6 @@ from equal_losses.theory.reduced import ReducedLoss
 from equal_losses.theory.ufm import Point, UnconstrainedFeatureModel
 
 METRICS = ("nc1", "nc2", "nc3", "nc2_centered", "nc3_centered")
-GLOBAL_TOLERANCE = 1e-9  # relative to 1 + |f|; a value within it of the global one is global
 UNKNOWN = GlobalMinimiser(math.nan, math.nan)  # where nothing is predicted
 
 

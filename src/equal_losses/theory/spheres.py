@@ -77,7 +77,7 @@ def margin_softmax(kind: str, scale: float, classes: int = 4, samples: int = 5) 
     if m <= pi/3. It has a kink where h is at its w, at which a descent stalls before the w are all apart.
     """
     loss = {"normface": normface, "cosface": cosface, "arcface": arcface, "sphereface": sphereface}[kind]
-    labels = torch.arange(classes).repeat_interleave(samples)
+    labels = _labels(classes, samples)
     exponent = {
         "normface": -classes / (classes - 1),
         "cosface": 0.35 - classes / (classes - 1),
@@ -129,7 +129,7 @@ def above_cross_entropy(kind: str, **parameters: float) -> Model:
     minimisers and the minimum are those of cross entropy, whatever the margin or the penalty.
     """
     classes, samples, lambda_W, lambda_H = 4, 5, 5e-3, 1e-3
-    labels = torch.arange(classes).repeat_interleave(samples)
+    labels = _labels(classes, samples)
 
     def objective(H: Tensor, W: Tensor) -> Tensor:
         penalty = lambda_W / 2 * W.square().sum() + lambda_H / 2 * H.square().sum()
@@ -183,7 +183,7 @@ def soft_triple(
 
     That is derived for gamma to 0 and to infinity; between, it is what the descent finds.
     """
-    labels = torch.arange(classes).repeat_interleave(samples)
+    labels = _labels(classes, samples)
 
     def objective(H: Tensor, W: Tensor) -> Tensor:
         similarities = (H @ W.T).reshape(len(H), classes, centers)
@@ -252,6 +252,10 @@ def collapse(model: Model, H: np.ndarray) -> dict[str, float | bool]:
     }
 
 
+def _labels(classes: int, samples: int) -> Tensor:
+    return torch.arange(classes).repeat_interleave(samples)
+
+
 def _same_class(classes: int, samples: int) -> Tensor:
-    labels = torch.arange(classes).repeat_interleave(samples)
+    labels = _labels(classes, samples)
     return labels[:, None] == labels

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import pandas as pd
 
+from equal_losses.theory.closed_form import objective_tolerance
 from equal_losses.theory.paper import FOCAL_REGION
 
 COLUMNS = ("claim", "source", "loss", "cases", "largest_error", "tolerance", "supported", "numbers")
@@ -47,7 +48,7 @@ def _minima(minima: pd.DataFrame) -> Iterator[Statement]:
     landscape_source = _landscape_source(minima)
     # A kink stops a descent short, and a loss that is not convex has wrong minima: neither speaks against the theorem.
     predicted = minima["objective_closed_form"]
-    above = minima["objective"] > predicted + 1e-9 * (1 + predicted.abs())
+    above = minima["objective"] > predicted + objective_tolerance(predicted)
     not_global = (minima["gradient_norm"] > STATIONARY) | (above & ~minima["is_convex"].astype(bool))
     yield _share("a descent ends at a minimum no higher than predicted", "computed in ufm", not_global)
     minima = minima[~not_global]
@@ -136,7 +137,7 @@ def _bias_sweep(sweep: pd.DataFrame) -> Iterator[Statement]:
 
 def _critical_points(points: pd.DataFrame) -> Iterator[Statement]:
     flat = points["smallest_eigenvalue"] > -1e-9
-    not_global = points["excess"] > 1e-9 * (1 + points["value"].abs())
+    not_global = points["excess"] > objective_tolerance(points["value"])
     for size, group in _by_size(points[not_global]):
         statement = f"critical points that are not global are strict saddles, {size}"
         yield _share(statement, _landscape_source(points), flat.loc[group.index])

@@ -1,9 +1,9 @@
 from collections.abc import Mapping
 
 from equal_losses.theory import ufm
-from equal_losses.theory.closed_form import loss_parameters
+from equal_losses.theory.closed_form import loss_parameters, objective_tolerance
 from equal_losses.theory.contrastive import check_contrastive
-from equal_losses.theory.model import GLOBAL_TOLERANCE, described, measure
+from equal_losses.theory.model import described, measure
 
 LOGITS = 1000  # random ones that Definition 1 is tried on
 AGREEMENT = 1e-5  # of margins and metrics at a minimum with neural collapse
@@ -21,7 +21,7 @@ def conjecture(settings: Mapping) -> list[dict]:
     seeds = range(settings["seed"], settings["seed"] + settings["starts"])
     minima = [measure(model, ufm.minimise(model, model.random_point(seed)), expected) for seed in seeds]
     lowest = min(minima, key=lambda minimum: minimum["objective"])
-    rounding = GLOBAL_TOLERANCE * (1 + abs(lowest["objective"]))
+    rounding = objective_tolerance(lowest["objective"])
     as_low = sum(minimum["objective"] <= lowest["objective"] + rounding for minimum in minima)
     proved = tried["theorem_1"] in ("any lambda_b", "lambda_b = 0")
     errors = (lowest["margin_error"], lowest["nc1"], lowest["nc2"], lowest["nc3"])

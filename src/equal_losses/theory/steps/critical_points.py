@@ -1,7 +1,8 @@
 from collections.abc import Mapping
 
 from equal_losses.theory import landscape, ufm
-from equal_losses.theory.model import GLOBAL_TOLERANCE, described
+from equal_losses.theory.closed_form import objective_tolerance
+from equal_losses.theory.model import described
 
 
 def critical_points(settings: Mapping) -> list[dict]:
@@ -19,7 +20,7 @@ def critical_points(settings: Mapping) -> list[dict]:
         point = landscape.critical_point_of_rank(model, rank, settings["seed"])
         value = model.value_and_gradient(point)[0]
         direction, predicted_curvature = landscape.escape_direction(model, point)
-        is_global = value - expected.value <= GLOBAL_TOLERANCE * (1 + abs(expected.value))
+        is_global = value - expected.value <= objective_tolerance(expected.value)
         is_minimum = rank == model.classes - 1 and expected.margin > 0 and is_global
         counted = is_minimum and model.size <= landscape.DENSE_SIZE
         row = {

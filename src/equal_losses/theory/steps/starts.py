@@ -4,7 +4,8 @@ import numpy as np
 from scipy.special import softmax
 
 from equal_losses.theory import ufm
-from equal_losses.theory.model import GLOBAL_TOLERANCE, described
+from equal_losses.theory.closed_form import objective_tolerance
+from equal_losses.theory.model import described
 from equal_losses.theory.paper import FOCAL_REGION
 
 
@@ -28,7 +29,7 @@ def starts(settings: Mapping) -> list[dict]:
             "start_outside_region": _share_outside_region(model, start),
             "value": value,
             "excess": value - expected.value,
-            "is_global": bool(value - expected.value <= GLOBAL_TOLERANCE * (1 + abs(expected.value))),
+            "is_global": bool(value - expected.value <= objective_tolerance(expected.value)),
             "gradient_norm": model.gradient_norm(end),
             "certificate": ufm.certificate(model, end),
             "end_outside_region": _share_outside_region(model, end),
